@@ -1,0 +1,164 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { type Dispatcher, Pool } from 'undici';
+import { z } from 'zod';
+import { DomainFailure } from '../../domain/failures.ts';
+import type { Attempt } from '../../domain/step-ports.ts';
+import { retryAfterMs } from './retry-after.ts';
+
+const LARGEST_ANSWER_BYTES = 64 * 1024;
+/** Time-outs of undici itself, behind the attempt's own signal: none is to wait for ever. */
+const LAST_RESORT_MS = 60_000;
+
+/** Clients' errors that mean "not now": 409 is what an attempt sees whose key an aborted one is still using. */
+const notNow: ReadonlySet<number> = new Set([408, 409, 425]);
+
+const problemSchema = z.object({ code: z.string().regex(/^[a-z0-9_.-]{1,60}$/) });
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  /** Undefined where there was more than an answer may have. */
+  readonly text: string | undefined;
+}
+
+export interface ProviderCall<T> {
+  readonly method: 'GET' | 'POST';
+  /** From the base URL on, its variable parts URL-encoded. */
+  readonly path: string;
+  /** Sent as `Idempotency-Key`. */
+  readonly key?: string;
+  readonly body?: unknown;
+  /** What a 2xx answer must be. */
+  readonly answer: z.ZodType<T>;
+  /** What must not appear in any failure, wherever the provider might echo it. */
+  readonly secret?: string;
+}
+
+/**
+ * A provider behind HTTP: one try per call over pooled keep-alive connections. It throws `DomainFailure` only:
+ * - `provider_timeout`: the attempt's signal fired, or nothing came for a minute; the effect may have happened
+ * - `provider_unavailable`: no connection, a connection or a body that broke off, a 5xx, or one of 408, 409 and 425
+ * - `provider_rate_limited`: 429
+ * - `provider_rejected`: any other status, or a 2xx that is not what the provider's contract says
+ *
+ * `Retry-After` is passed on where a retry may help. Failures name what came by status, code and size; the provider's
+ * own words stay out of them, because they may quote what is secret or personal.
+ */
+export class ProviderClient {
+  readonly #name: string;
+  readonly #pool: Pool;
+  readonly #prefix: string;
+
+  /** `name` is what failures call it. No limit on connections: how many calls run at a time is for the caller. */
+  constructor(name: string, baseUrl: string) {
+    const url = new URL(baseUrl);
+    this.#name = name;
+    this.#prefix = url.pathname.replace(/\/+$/, '');
+    this.#pool = new Pool(url.origin, { headersTimeout: LAST_RESORT_MS, bodyTimeout: LAST_RESORT_MS });
+  }
+
+  /** Lets calls in flight end, then closes the connections. */
+  close(): Promise<void> {
+    return this.#pool.close();
+  }
+
+  async call<T>(call: ProviderCall<T>, attempt: Attempt): Promise<T> {
+    const answer = await this.#send(call, attempt);
+    if (answer.status < 200 || answer.status > 299) throw this.#refusal(call, answer);
+    return this.#parse(call, answer);
+  }
+
+  /** As `call`, but undefined where the provider says that it knows nothing of it: a 404 with the code `unknown_key`. */
+  async lookup<T>(call: ProviderCall<T>, attempt: Attempt): Promise<T | undefined> {
+    const answer = await this.#send(call, attempt);
+    // Another 404 may come from a proxy or a wrong base URL, and proves nothing about the key.
+    if (answer.status === 404 && codeOf(answer) === 'unknown_key') return undefined;
+    if (answer.status < 200 || answer.status > 299) throw this.#refusal(call, answer);
+    return this.#parse(call, answer);
+  }
+
+  async #send({ method, path, key, body }: ProviderCall<unknown>, { signal }: Attempt): Promise<Answer> {
+    try {
+      const response = await this.#pool.request({
+        method,
+        path: `${this.#prefix}${path}`,
+        headers: {
+          accept: 'application/json',
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(key === undefined ? {} : { 'idempotency-key': key }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        signal,
+      });
+      const { statusCode: status, headers } = response;
+      return { status, headers, text: await readText(response.body) };
+    } catch (error) {
+      throw this.#broken(`${method} ${path}`, error, signal);
+    }
+  }
+
+  #broken(call: string, error: unknown, signal: AbortSignal): DomainFailure {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const timedOut = signal.aborted || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
+    return timedOut
+      ? new DomainFailure('provider_timeout', `${this.#name}: no answer to ${call} in time`, { cause: error })
+      : new DomainFailure('provider_unavailable', `${this.#name}: ${call} broke off (${code})`, { cause: error });
+  }
+
+  #refusal({ method, path, secret }: ProviderCall<unknown>, answer: Answer): DomainFailure {
+    const { status, headers } = answer;
+    const code = codeOf(answer);
+    const why = code === undefined || (secret !== undefined && code.includes(secret)) ? sizeOf(answer) : code;
+    const message = `${this.#name}: ${method} ${path} was answered ${status} (${why})`;
+    const waitMs = retryAfterMs(headers['retry-after'], Date.now());
+    const wait = waitMs === undefined ? {} : { retryAfterMs: waitMs };
+    if (status === 429) return new DomainFailure('provider_rate_limited', message, wait);
+    if (status >= 500 || notNow.has(status)) return new DomainFailure('provider_unavailable', message, wait);
+    return new DomainFailure('provider_rejected', message);
+  }
+
+  #parse<T>({ method, path, answer: schema }: ProviderCall<T>, answer: Answer): T {
+    const parsed = schema.safeParse(json(answer.text));
+    if (parsed.success) return parsed.data;
+    const places = parsed.error.issues.map((issue) => `/${issue.path.join('/')}`).join(', ');
+    throw new DomainFailure(
+      'provider_rejected',
+      `${this.#name}: ${method} ${path} was answered ${answer.status} with what its contract does not know, ` +
+        `at ${places} (${sizeOf(answer)})`,
+    );
+  }
+}
+
+/** Reads a body; undefined if it is too large. Throws if it breaks off. */
+async function readText(body: Dispatcher.ResponseData['body']): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    // Leaving the loop destroys the body and its connection.
+    if (bytes > LARGEST_ANSWER_BYTES) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function json(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? '');
+  } catch {
+    return undefined;
+  }
+}
+
+function codeOf({ text }: Answer): string | undefined {
+  return problemSchema.safeParse(json(text)).data?.code;
+}
+
+function sizeOf({ headers, text }: Answer): string {
+  const type = (headers['content-type'] ?? '')
+    .split(';')[0]
+    ?.replaceAll(/[^\w/+.-]/g, '')
+    .slice(0, 60);
+  const size = text === undefined ? `more than ${LARGEST_ANSWER_BYTES} bytes` : `${Buffer.byteLength(text)} bytes`;
+  return `${type === undefined || type === '' ? 'no content type' : type}, ${size}`;
+}

@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import { type Selectable, sql } from 'kysely';
+import { envelope, type EventData, type EventType } from '../../domain/events.ts';
+import { DomainFailure } from '../../domain/failures.ts';
+import { mayBecome, type OrderStatus } from '../../domain/order.ts';
+import type { Database, Queries } from './database.ts';
+import type { OrdersTable } from './schema.ts';
+import { settledChannel } from './settled-orders.ts';
+
+export type OrderRow = Selectable<OrdersTable>;
+
+/** An order whose row this transaction holds: nobody else changes it until the transaction ends. */
+export interface LockedOrder {
+  readonly trx: Queries;
+  readonly row: OrderRow;
+  /** The moment of the change by PostgreSQL's clock, never before the order's last change. */
+  readonly at: Date;
+  readonly traceparent: string | undefined;
+}
+
+export interface NewEvent {
+  readonly type: EventType;
+  readonly data: EventData;
+}
+
+export interface Change {
+  readonly status?: OrderStatus | undefined;
+  readonly set?: Partial<
+    Pick<
+      OrderRow,
+      | 'payment_token'
+      | 'reason'
+      | 'incarnation'
+      | 'confirmed_at'
+      | 'finished_at'
+      | 'started_at'
+      | 'start_tried_at'
+      | 'cancel_requested_at'
+      | 'cancel_reason'
+      | 'cancel_tried_at'
+      | 'cancel_delivered_at'
+    >
+  > & { readonly shipping_address?: string };
+  readonly events?: readonly NewEvent[];
+}
+
+/** Runs `work` in a transaction that holds the order's row from its first statement on. Throws `not_found`. */
+export function withOrder<T>(db: Database, orderId: string, work: (order: LockedOrder) => Promise<T>): Promise<T> {
+  const traceparent = db.traceparent();
+  return db.transaction(async (trx) => work({ trx, traceparent, ...(await lockRow(trx, orderId)) }));
+}
+
+async function lockRow(trx: Queries, orderId: string): Promise<{ readonly row: OrderRow; readonly at: Date }> {
+  const { rows } = await sql<OrderRow & { at: Date }>`
+    select *, greatest(updated_at, clock_timestamp())::timestamptz(3) as at
+    from orders where id = ${orderId} for update`.execute(trx);
+  const [row] = rows;
+  if (row === undefined) throw new DomainFailure('not_found', `There is no order ${orderId}.`);
+  return { row, at: row.at };
+}
+
+/**
+ * The one writer of orders and events: guards the transition, raises the version, numbers and writes the events, and
+ * tells those who wait for the order to settle. Throws `illegal_transition`.
+ */
+export async function changeOrder(order: LockedOrder, change: Change): Promise<LockedOrder> {
+  const { trx, row, at } = order;
+  const { status = row.status, set = {}, events = [] } = change;
+  if (change.status !== undefined && !mayBecome(row.status, status)) {
+    throw new DomainFailure('illegal_transition', `Order ${row.id} is ${row.status} and cannot become ${status}.`);
+  }
+  const columns = {
+    ...set,
+    status,
+    version: row.version + 1,
+    event_sequence: row.event_sequence + events.length,
+    updated_at: at,
+  };
+  const assignments = Object.entries(columns).map(([name, value]) => sql`${sql.ref(name)} = ${value}`);
+  const written = eventRows({ ...order, orderId: row.id, lastSequence: row.event_sequence }, events);
+  const settles = set.confirmed_at !== undefined || set.finished_at !== undefined;
+  const { rows } = await sql<OrderRow>`
+    with changed as (
+      update orders set ${sql.join(assignments)} where id = ${row.id} and version = ${row.version} returning *
+    ), written as (
+      insert into events (id, order_id, sequence, type, at, body)
+      select e.id, changed.id, e.sequence, e.type, changed.updated_at, e.body
+      from changed, unnest(
+        ${written.map((event) => event.id)}::text[], ${written.map((event) => event.sequence)}::int[],
+        ${written.map((event) => event.type)}::text[], ${written.map((event) => event.body)}::text[]
+      ) as e (id, sequence, type, body)
+    )
+    select *, case when ${settles}::boolean then pg_notify(${settledChannel}, id)::text end from changed`.execute(trx);
+  const [changed] = rows;
+  if (changed === undefined) throw new Error(`order ${row.id} was changed past its lock`);
+  return { ...order, row: changed };
+}
+
+/** Writes a new order's first event; the order's row says `event_sequence` 1. */
+export async function insertFirstEvent(
+  trx: Queries,
+  order: { readonly orderId: string; readonly at: Date; readonly traceparent: string | undefined },
+  event: NewEvent,
+): Promise<void> {
+  const { orderId, at } = order;
+  const rows = eventRows({ ...order, lastSequence: 0 }, [event]).map((row) =>
+    Object.assign(row, { order_id: orderId, at }),
+  );
+  await trx.insertInto('events').values(rows).execute();
+}
+
+function eventRows(
+  order: {
+    readonly orderId: string;
+    readonly lastSequence: number;
+    readonly at: Date;
+    readonly traceparent: string | undefined;
+  },
+  events: readonly NewEvent[],
+): { id: string; sequence: number; type: EventType; body: string }[] {
+  const { orderId, lastSequence, at: time, traceparent } = order;
+  return events.map(({ type, data }, index) => {
+    const id = randomUUID();
+    const sequence = lastSequence + 1 + index;
+    const body = JSON.stringify(envelope({ id, type, time, orderId, sequence, traceparent, data }));
+    return { id, sequence, type, body };
+  });
+}

@@ -1,0 +1,26 @@
+import { Kysely, PostgresDialect } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import { Pool } from 'pg';
+import { outliveBrokenConnections } from './database.ts';
+import { asFailure } from './failures.ts';
+import { ordersMigration } from './migrations/0001-orders.ts';
+
+/** In the order of their names; a migration that has run anywhere is never changed, only followed by another. */
+const migrations = { '0001-orders': ordersMigration };
+
+/**
+ * Brings the schema up to date, all of it or nothing. Any number of processes may call it at a time: one works, the
+ * others wait for it. Throws `store_unavailable` if the database cannot be reached.
+ */
+export async function migrate(databaseUrl: string): Promise<void> {
+  const pool = new Pool({ connectionString: databaseUrl, max: 2, application_name: 'evenkeel-migrate' });
+  outliveBrokenConnections(pool);
+  const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
+  try {
+    const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) } });
+    const { error } = await migrator.migrateToLatest();
+    if (error !== undefined) throw asFailure(error);
+  } finally {
+    await db.destroy();
+  }
+}

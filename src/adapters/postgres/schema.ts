@@ -1,0 +1,158 @@
+import type { ColumnType, Generated } from 'kysely';
+import type { FulfillmentStatus } from '../../domain/fulfillment.ts';
+import type { OrderStatus } from '../../domain/order.ts';
+import type { PaymentEntry, PaymentOperation } from '../../domain/payment.ts';
+import type { InboxMessage, NewDecision } from '../../domain/order-ports.ts';
+import type { EffectKind } from '../../domain/provider-ports.ts';
+import type { Address, Attention, AttentionEnd } from '../../domain/step-ports.ts';
+import type { DecisionAction, StepName } from '../../domain/steps.ts';
+
+/** The tables as kysely sees them; `migrations/` creates them. bigint columns come as safe integers. */
+export interface Tables {
+  catalog: { sku: string; description: string; price_minor: number; currency: string; updated_at: Generated<Date> };
+  stock: { sku: string; location: string; on_hand: number; reserved: Generated<number> };
+  orders: OrdersTable;
+  order_lines: {
+    order_id: string;
+    line_no: number;
+    sku: string;
+    description: string;
+    quantity: number;
+    unit_price_minor: number;
+    total_minor: number;
+  };
+  idempotency_answers: {
+    caller: string;
+    route: string;
+    key: string;
+    body_hash: string;
+    order_id: string;
+    answer: string;
+    created_at: Generated<Date>;
+  };
+  fulfillments: FulfillmentsTable;
+  reservations: {
+    fulfillment_id: string;
+    line_no: number;
+    order_id: string;
+    sku: string;
+    location: string;
+    quantity: number;
+    state: Generated<'reserved' | 'dispatched' | 'released'>;
+  };
+  attentions: {
+    order_id: string;
+    id: string;
+    step: StepName;
+    fulfillment_id: string | null;
+    reason: string;
+    allowed: Json<Attention['allowed']>;
+    opened_at: Date;
+    closed_at: Date | null;
+    closed_how: Json<AttentionEnd> | null;
+  };
+  decisions: {
+    id: string;
+    order_id: string;
+    attention_id: string;
+    action: DecisionAction;
+    actor: string;
+    reason: string;
+    correction: Json<NonNullable<NewDecision['correction']>> | null;
+    created_at: Date;
+    settled_at: Date | null;
+    result: 'accepted' | 'refused' | null;
+    detail: string | null;
+  };
+  inbox: {
+    message_id: string;
+    order_id: string;
+    fulfillment_id: string;
+    shipment_id: string;
+    kind: InboxMessage['kind'];
+    at: ColumnType<Date, string, never>;
+    received_at: Generated<Date>;
+    tried_at: Date | null;
+    delivered_at: Date | null;
+    result: 'accepted' | 'closed' | 'other_shipment' | null;
+  };
+  steps: {
+    key: string;
+    order_id: string;
+    result: Json<unknown> | null;
+    settled_at: Date | null;
+    tombstoned_at: Date | null;
+  };
+  effects: {
+    key: string;
+    order_id: string;
+    kind: EffectKind;
+    fulfillment_id: string | null;
+    input: Json<unknown> | null;
+    outcome: Json<unknown> | null;
+    requested_at: Date | null;
+    settled_at: Date | null;
+    tombstoned_at: Date | null;
+    undone_at: Date | null;
+    looked_at: Date | null;
+  };
+  payment_entries: {
+    id: Generated<number>;
+    order_id: string;
+    key: string;
+    operation: PaymentOperation;
+    phase: PaymentEntry['phase'];
+    amount_minor: number;
+    currency: string;
+    provider_ref: string | null;
+    code: string | null;
+    at: Date;
+  };
+  events: { id: string; order_id: string; sequence: number; type: string; at: Date; body: string };
+}
+
+/** Read as a value, written as its JSON text: the driver would turn an array into a PostgreSQL array. */
+type Json<Value> = ColumnType<Value, string, string>;
+
+export interface OrdersTable {
+  id: string;
+  caller: string;
+  idempotency_key: string;
+  body_hash: string;
+  customer_id: string;
+  currency: string;
+  total_minor: number;
+  payment_token: string;
+  shipping_address: Json<Address>;
+  status: Generated<OrderStatus>;
+  reason: string | null;
+  version: Generated<number>;
+  event_sequence: Generated<number>;
+  incarnation: Generated<number>;
+  created_at: Date;
+  updated_at: Date;
+  confirmed_at: Date | null;
+  finished_at: Date | null;
+  started_at: Date | null;
+  start_tried_at: Date | null;
+  cancel_requested_at: Date | null;
+  cancel_reason: string | null;
+  cancel_tried_at: Date | null;
+  cancel_delivered_at: Date | null;
+  looked_at: Date | null;
+}
+
+export interface FulfillmentsTable {
+  id: string;
+  order_id: string;
+  ordinal: number;
+  reserve_key: string;
+  location: string;
+  status: Generated<FulfillmentStatus>;
+  amount_minor: number;
+  shipment_id: string | null;
+  tracking_number: string | null;
+  booked_at: Date | null;
+  dispatched_at: ColumnType<Date | null, Date | string | null, Date | string | null>;
+  delivered_at: ColumnType<Date | null, Date | string | null, Date | string | null>;
+}

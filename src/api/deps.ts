@@ -1,0 +1,28 @@
+import type { Catalog, Inbox, Intake, OrderViews, Requests } from '../domain/order-ports.ts';
+import type { Log } from '../telemetry/log.ts';
+import type { WorkflowPort } from './workflows.ts';
+
+export interface ReadinessCheck {
+  /** What must answer, as an operator calls it: `postgres`, `temporal`. */
+  readonly name: string;
+  /** Whether requests can be served without it: then its absence is told, and the process stays ready. */
+  readonly optional?: boolean;
+  /** Resolves if it answers. Rejects, or lets `signal` fire, if it does not. */
+  check(signal: AbortSignal): Promise<void>;
+}
+
+/** All that the API needs from outside. */
+export interface ApiDeps {
+  readonly intake: Intake;
+  readonly views: OrderViews;
+  readonly requests: Requests;
+  readonly catalog: Catalog;
+  readonly inbox: Inbox;
+  readonly workflows: WorkflowPort;
+  readonly readiness: readonly ReadinessCheck[];
+  /** Absent: callbacks are refused. */
+  readonly carrierSecret: string | undefined;
+  readonly log: Log;
+  /** Fires when the process is about to stop: long waits end early and `/readyz` says so. */
+  readonly draining?: AbortSignal;
+}

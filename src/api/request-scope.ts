@@ -1,0 +1,52 @@
+import type { Request, Response } from 'express';
+import type { Log, LogFields } from '../telemetry/log.ts';
+import { newTraceparent, parseTraceparent, withTraceparent } from '../telemetry/trace-context.ts';
+import type { ApiDeps } from './deps.ts';
+import type { RequestContext } from './route.ts';
+
+/** One request from its first byte to its line in the log. */
+export class RequestScope implements RequestContext {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** A root of its own: what comes from outside is not trusted, only named in the log. */
+  readonly traceparent = newTraceparent();
+  /** The route's path as documented; undefined for none of ours. */
+  route: string | undefined;
+  #fields: LogFields = {};
+
+  constructor(request: Request, response: Response, deps: Pick<ApiDeps, 'log' | 'draining'>) {
+    const startedAt = performance.now();
+    const gone = new AbortController();
+    const outside = request.get('traceparent');
+    const linked = outside === undefined ? undefined : parseTraceparent(outside);
+    this.log = deps.log;
+    this.signal = deps.draining ? AbortSignal.any([gone.signal, deps.draining]) : gone.signal;
+    response.once('close', () => {
+      gone.abort();
+      const line = {
+        method: request.method,
+        route: this.route ?? '(none)',
+        status: response.headersSent ? response.statusCode : null,
+        durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
+        ...(response.writableFinished ? {} : { aborted: true }),
+        ...(linked ? { linkedTraceId: linked.traceId, linkedSpanId: linked.spanId } : {}),
+        ...orderOf(request, this.route),
+        ...this.#fields,
+      };
+      withTraceparent(this.traceparent, () => this.log.info(line, 'request'));
+    });
+  }
+
+  get fields(): LogFields {
+    return this.#fields;
+  }
+
+  note(fields: LogFields): void {
+    this.#fields = { ...this.#fields, ...fields };
+  }
+}
+
+function orderOf(request: Request, route: string | undefined): LogFields {
+  const { id } = request.params;
+  return route?.startsWith('/v1/orders/{id}') === true && typeof id === 'string' ? { orderId: id } : {};
+}

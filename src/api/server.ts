@@ -1,0 +1,89 @@
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** How long `close` lets requests in flight finish, in milliseconds. Default 10 s. */
+  readonly drainMs?: number;
+}
+
+export interface Listening {
+  /** `http://host:port`, with the port that was taken. */
+  readonly url: string;
+  /** Stops accepting, lets requests in flight finish within `drainMs`, breaks what is left off. */
+  close(): Promise<void>;
+}
+
+/** Thrown when the address cannot be listened on; names the setting. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+/**
+ * Serves `app`. A slow sender is cut off (headers within 10 s, the whole request within 30 s), so that it holds no
+ * connection for ever. Throws `ListenError`.
+ */
+export async function listen(app: RequestListener, options: ListenOptions): Promise<Listening> {
+  const { host, port, drainMs = 10_000 } = options;
+  let closing = false;
+  const server = createServer(
+    { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, connectionsCheckingInterval: 5_000 },
+    (request, response) => {
+      // A connection kept alive would hold up the close once its request is done.
+      response.once('close', () => {
+        if (closing) setImmediate(() => server.closeIdleConnections());
+      });
+      app(request, response);
+    },
+  );
+  server.on('clientError', answerUnreadable);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+  return {
+    url: urlOf(server.address(), host),
+    async close() {
+      closing = true;
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const bound = setTimeout(() => server.closeAllConnections(), drainMs);
+      await closed;
+      clearTimeout(bound);
+    },
+  };
+}
+
+/** What is too slow, too long or no HTTP never reaches the app; it gets a problem detail all the same. */
+function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy();
+    return;
+  }
+  const [status, title] =
+    error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? ['408', 'Request Timeout']
+      : error.code === 'HPE_HEADER_OVERFLOW'
+        ? ['431', 'Request Header Fields Too Large']
+        : ['400', 'Bad Request'];
+  const body = JSON.stringify({ type: 'about:blank', title, status: Number(status) });
+  socket.end(
+    `HTTP/1.1 ${status} ${title}\r\nConnection: close\r\nContent-Type: application/problem+json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+  );
+}
+
+function explain(error: NodeJS.ErrnoException, host: string, port: number): ListenError {
+  const reason =
+    error.code === 'EADDRINUSE'
+      ? `port ${port} of ${host} is taken; set EVENKEEL_HTTP_PORT to a free one, or to 0 for any`
+      : error.code === 'EACCES'
+        ? `port ${port} of ${host} is not allowed to this user; set EVENKEEL_HTTP_PORT to one above 1023`
+        : `cannot listen on port ${port} of ${host} (${error.message}); check EVENKEEL_HTTP_HOST and EVENKEEL_HTTP_PORT`;
+  return new ListenError(reason, { cause: error });
+}
+
+function urlOf(address: AddressInfo | string | null, host: string): string {
+  if (address === null || typeof address === 'string') throw new Error('a TCP server has an address');
+  return `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
+}

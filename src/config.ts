@@ -1,0 +1,110 @@
+import { z } from 'zod';
+
+/**
+ * Every setting, once: its environment variable, its type, its default and what it is for. The only reader of the
+ * environment; `evenkeel help config` and docs/configuration.md are printed from it.
+ */
+const port = z.coerce.number().int().min(0).max(65_535);
+const positive = z.coerce.number().int().positive();
+const url = z.url();
+
+const schema = z.object({
+  EVENKEEL_HTTP_HOST: z.string().default('127.0.0.1').describe('Address that the API listens on'),
+  EVENKEEL_HTTP_PORT: port.default(8080).describe('Port that the API listens on'),
+  DATABASE_URL: url
+    .optional()
+    .describe('PostgreSQL to use, postgres://user:password@host:port/database; `start` brings its own if absent'),
+  EVENKEEL_DATABASE_POOL: positive.default(16).describe('PostgreSQL connections per process at most'),
+  TEMPORAL_ADDRESS: z.string().optional().describe('Temporal to use, host:port; `start` brings its own if absent'),
+  TEMPORAL_NAMESPACE: z.string().default('default').describe('Temporal namespace'),
+  EVENKEEL_TEMPORAL_PORT: port.default(7233).describe('Port for the Temporal server that `start` brings'),
+  EVENKEEL_TEMPORAL_UI_PORT: port.default(8233).describe('Port for the Temporal Web UI that `start` brings'),
+  TEMPORAL_CLI_PATH: z.string().optional().describe('Temporal executable to use instead of looking for one'),
+  PAYMENT_GATEWAY_URL: url
+    .optional()
+    .describe('Base URL of the payment gateway; `start` brings a pretend one if absent'),
+  CARRIER_URL: url.optional().describe('Base URL of the carrier; `start` brings a pretend one if absent'),
+  CARRIER_CALLBACK_SECRET: z
+    .string()
+    .min(16)
+    .optional()
+    .describe(
+      'Secret that the carrier signs its callbacks with, at least 16 characters; without it callbacks are refused',
+    ),
+  EVENKEEL_DATA_DIR: z.string().default('.evenkeel').describe('Where the parts that `start` brings keep their data'),
+  EVENKEEL_LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
+    .describe('Log level'),
+  EVENKEEL_REVIEW_ABOVE_MINOR: positive
+    .default(500_000)
+    .describe('Orders above this total, in minor units, wait for a risk review'),
+  EVENKEEL_REVIEW_ORDERS_PER_HOUR: positive
+    .default(1_000)
+    .describe('More orders of one customer within an hour wait for a risk review'),
+  EVENKEEL_DISPATCH_OVERDUE_HOURS: positive
+    .default(30 * 24)
+    .describe('A booked shipment not dispatched within this waits for a person'),
+  EVENKEEL_DELIVERY_OVERDUE_HOURS: positive
+    .default(30 * 24)
+    .describe('A dispatched shipment not delivered within this waits for a person'),
+  EVENKEEL_SWEEP_INTERVAL_MS: positive
+    .default(2_000)
+    .describe('How often the API looks for what Temporal was not told yet'),
+  EVENKEEL_RECONCILE_IDLE_MS: positive
+    .default(60_000)
+    .describe('An order idle for this long is compared with its workflow'),
+  EVENKEEL_MAX_CONCURRENT_STEPS: positive.default(50).describe('Steps that a worker runs at a time'),
+});
+
+type Settings = z.output<typeof schema>;
+
+export interface Config extends Readonly<Settings> {
+  /** All TEMPORAL_* variables as they are: TLS, API key and profile are read by Temporal's own rules. */
+  readonly temporalEnv: Readonly<Record<string, string>>;
+}
+
+/** The settings that `start` can bring by itself; without it they must be there. */
+const brought = ['DATABASE_URL', 'TEMPORAL_ADDRESS', 'PAYMENT_GATEWAY_URL', 'CARRIER_URL'] as const;
+export type WiredConfig = Config & Readonly<Record<(typeof brought)[number], string>>;
+
+/** Makes sure that every peer is configured. Throws `ConfigError` that names the missing ones. */
+export function requirePeers(config: Config): WiredConfig {
+  const missing = brought.filter((name) => config[name] === undefined);
+  if (missing.length > 0) {
+    throw new ConfigError(`set ${missing.join(', ')}, or use 'evenkeel start', which brings what is missing.`);
+  }
+  return config as WiredConfig;
+}
+
+/** Thrown for settings that cannot be used; names each with its value's problem. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads and checks all settings. An empty variable counts as absent. Throws `ConfigError` that names every bad one. */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = schema.safeParse(present);
+  if (parsed.success) {
+    const temporalEnv = Object.fromEntries(
+      Object.entries(env).flatMap(([name, value]) => (name.startsWith('TEMPORAL_') && value ? [[name, value]] : [])),
+    );
+    return Object.freeze({ ...parsed.data, temporalEnv });
+  }
+  const problems = parsed.error.issues.map((issue) => {
+    const name = issue.path.join('.');
+    const secret = /SECRET|DATABASE_URL/.test(name);
+    return `  ${name}${secret ? '' : `=${JSON.stringify(present[name])}`}: ${issue.message}`;
+  });
+  throw new ConfigError(`these settings cannot be used:\n${problems.join('\n')}\nSee 'evenkeel help config'.`);
+}
+
+/** Name, default and meaning of every setting, for `--help` and the documentation. */
+export function describeConfig(): readonly { name: string; fallback: string; meaning: string }[] {
+  return Object.entries(schema.shape).map(([name, type]) => ({
+    name,
+    fallback: type instanceof z.ZodDefault ? String(type.def.defaultValue) : '',
+    meaning: type.description ?? '',
+  }));
+}

@@ -1,0 +1,184 @@
+/** The tables of docs/, made from the code: the compiler asks for a line about everything that is new. */
+import { apiRoutes } from '../../src/api/app.ts';
+import { type ProblemCode, problemStatus, problemTitle, problemType, saysWhenToRetry } from '../../src/api/problems.ts';
+import { describeConfig } from '../../src/config.ts';
+import { type EventType, eventTypes } from '../../src/domain/events.ts';
+import { type FulfillmentStatus, fulfillmentMayBecome, fulfillmentStatuses } from '../../src/domain/fulfillment.ts';
+import { type OrderStatus, mayBecome, orderStatuses } from '../../src/domain/order.ts';
+import type { PaymentStatus } from '../../src/domain/payment.ts';
+import { type DecisionAction, type StepName, allowedDecisions, decisionActions } from '../../src/domain/steps.ts';
+import { fakes } from './api-fakes.ts';
+
+const orders: Readonly<Record<OrderStatus, string>> = {
+  received: 'accepted and kept; on its way to a confirmation',
+  in_review: 'the risk rules want a person to look at it',
+  confirmed: 'stock is reserved and the payment authorized',
+  fulfilling: 'at least one shipment has left the house',
+  completed: 'every fulfillment was delivered',
+  partially_completed: 'some fulfillments were delivered, the others were not',
+  cancelled: 'given up by the customer or a person; what it took was given back',
+  rejected: 'refused by the business: out of stock, declined, or by the review',
+};
+
+const payments: Readonly<Record<PaymentStatus, string>> = {
+  none: 'nothing was asked of the gateway, or it never happened',
+  unknown: 'a request has no outcome yet; the gateway is asked, nobody guesses',
+  declined: 'the gateway refused the authorization',
+  authorized: 'the amount is held, nothing is captured',
+  partially_captured: 'some fulfillments were charged',
+  captured: 'the whole authorized amount was charged',
+  voided: 'the hold was released, nothing was charged',
+  partially_refunded: 'some of what was charged was given back',
+  refunded: 'all that was charged was given back',
+};
+
+const fulfillments: Readonly<Record<FulfillmentStatus, string>> = {
+  pending: 'planned: its stock is reserved',
+  booked: 'the carrier has taken the shipment on',
+  dispatched: 'it has left the house; it can be cancelled no more',
+  delivered: 'the carrier says that it arrived',
+  cancelled: 'it never left the house',
+  failed: 'it left, and was given up as lost; its payment was given back',
+};
+
+const steps: Readonly<Record<StepName, string>> = {
+  screen: 'judges the order by the risk rules',
+  reserve: 'reserves stock, all lines or none, and plans the fulfillments',
+  authorize: 'has the gateway hold the total',
+  confirm: 'marks the order as confirmed',
+  book: 'books a shipment with the carrier',
+  await_dispatch: 'waits for the carrier to say that it left',
+  dispatch: 'takes what left the house off the stock',
+  capture: "charges the fulfillment's share of the total",
+  await_delivery: 'waits for the carrier to say that it arrived',
+  deliver: 'marks the fulfillment as delivered',
+  fail_delivery: 'marks a shipment that a person gave up as failed',
+  release: 'undoes `reserve`',
+  void: 'undoes `authorize`: releases what is held and not charged',
+  cancel_shipment: 'undoes `book`; the carrier may answer that it has left already',
+  refund: 'undoes `capture`',
+  withdraw_cancellation: 'says that a cancellation came too late',
+  correct: 'applies the correction that came with a decision',
+  open_attention: 'shows that the order waits for a person',
+  close_attention: 'shows that it waits no more',
+  finish: "writes the order's end",
+  workflow:
+    "not a step: the order's workflow is gone, and a retry starts a new one; or it stands still, and a retry leaves it be",
+};
+
+const decisions: Readonly<Record<DecisionAction, string>> = {
+  retry: 'once more; under the same key, unless the provider refused it for good, which proves that it had no effect',
+  retry_corrected: 'with a corrected payment token or shipping address, under a new key',
+  skip: 'the step counts as done: a person has seen to it outside',
+  cancel:
+    'give the fulfillment (or, before the confirmation, the order) up, and undo what it took; ' +
+    'a shipment that has left counts as lost, and is refunded',
+  approve: 'the review lets the order pass',
+  reject: 'the review refuses the order',
+};
+
+const events: Readonly<Record<EventType, string>> = {
+  'evenkeel.order.created.v1': 'the order was accepted',
+  'evenkeel.order.review_started.v1': 'the risk rules want a person to look',
+  'evenkeel.order.stock_reserved.v1': 'stock was reserved and divided into fulfillments',
+  'evenkeel.order.stock_released.v1': 'reserved stock was given back',
+  'evenkeel.order.payment_authorized.v1': 'the gateway holds the amount',
+  'evenkeel.order.payment_declined.v1': 'the gateway refused to hold it',
+  'evenkeel.order.payment_captured.v1': "a fulfillment's share was charged",
+  'evenkeel.order.payment_voided.v1': 'the rest of the hold was released',
+  'evenkeel.order.payment_refunded.v1': 'a charge was given back',
+  'evenkeel.order.payment_failed.v1': 'the gateway refused to charge, release or give back, or it never happened',
+  'evenkeel.order.confirmed.v1': 'the order was confirmed',
+  'evenkeel.order.shipment_booked.v1': 'the carrier took the shipment on',
+  'evenkeel.order.shipment_refused.v1': 'the carrier refused it',
+  'evenkeel.order.shipment_cancelled.v1': 'the shipment will not leave',
+  'evenkeel.order.dispatched.v1': 'the shipment left the house',
+  'evenkeel.order.delivered.v1': 'it arrived',
+  'evenkeel.order.delivery_failed.v1': 'it was given up as lost',
+  'evenkeel.order.cancellation_requested.v1': 'somebody asked to cancel',
+  'evenkeel.order.cancellation_withdrawn.v1': 'the cancellation came too late; the order goes on',
+  'evenkeel.order.corrected.v1': 'a payment token or a shipping address was corrected',
+  'evenkeel.order.attention_opened.v1': 'the order waits for a person',
+  'evenkeel.order.attention_closed.v1': 'it waits no more, and why',
+  'evenkeel.order.completed.v1': 'the end: all delivered',
+  'evenkeel.order.partially_completed.v1': 'the end: some delivered',
+  'evenkeel.order.cancelled.v1': 'the end: cancelled',
+  'evenkeel.order.rejected.v1': 'the end: rejected',
+};
+
+/** What stands between `<!-- table NAME -->` and `<!-- end -->` in the pages of docs/. */
+export const tables = {
+  settings: () =>
+    table(
+      ['Variable', 'Default', 'Meaning'],
+      describeConfig().map(({ name, fallback, meaning }) => [code(name), fallback && code(fallback), meaning]),
+    ),
+  orders: () => statusTable(orders, orderStatuses, mayBecome),
+  payments: () => table(['Status', 'Meaning'], pairs(payments)),
+  fulfillments: () => statusTable(fulfillments, fulfillmentStatuses, fulfillmentMayBecome),
+  steps: () =>
+    table(
+      ['Step', 'What it does', 'What may be decided when it is stuck'],
+      (Object.keys(steps) as StepName[]).map((name) => [code(name), steps[name], codes(allowedDecisions(name))]),
+    ),
+  decisions: () =>
+    table(
+      ['Decision', 'Meaning'],
+      decisionActions.map((action) => [code(action), decisions[action]]),
+    ),
+  events: () =>
+    table(
+      ['Type', 'What happened'],
+      eventTypes.map((type) => [code(type), events[type]]),
+    ),
+  problems: () =>
+    table(
+      ['Status', 'Type', 'Meaning', '`Retry-After`'],
+      apiProblems().map((problem) => [
+        String(problemStatus(problem)),
+        code(problemType(problem)),
+        problemTitle(problem),
+        saysWhenToRetry(problem) ? 'yes' : '',
+      ]),
+    ),
+} as const satisfies Record<string, () => string>;
+
+/** Every problem that some route answers with, by status. */
+function apiProblems(): readonly ProblemCode[] {
+  const codesOfRoutes = apiRoutes(fakes()).flatMap(({ problems }) => problems);
+  // The one answer that belongs to no route.
+  const all = new Set<ProblemCode>([...codesOfRoutes, 'method_not_allowed']);
+  return [...all].toSorted((a, b) => problemStatus(a) - problemStatus(b) || (a < b ? -1 : 1));
+}
+
+function statusTable<S extends string>(
+  meanings: Readonly<Record<S, string>>,
+  all: readonly S[],
+  mayFollow: (from: S, to: S) => boolean,
+): string {
+  const next = (from: S): string => codes(all.filter((to) => mayFollow(from, to))) || 'nothing: the end';
+  return table(
+    ['Status', 'Meaning', 'May become'],
+    all.map((status) => [code(status), meanings[status], next(status)]),
+  );
+}
+
+function pairs(meanings: Readonly<Record<string, string>>): string[][] {
+  return Object.entries(meanings).map(([name, meaning]) => [code(name), meaning]);
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  return [head, head.map(() => '---'), ...rows].map(tableRow).join('\n');
+}
+
+function tableRow(cells: readonly string[]): string {
+  return `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+}
+
+function code(text: string): string {
+  return `\`${text}\``;
+}
+
+function codes(texts: readonly string[]): string {
+  return texts.map(code).join(', ');
+}
