@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /**
@@ -7,6 +8,20 @@ import { z } from 'zod';
 const port = z.coerce.number().int().min(0).max(65_535);
 const positive = z.coerce.number().int().positive();
 const url = z.url();
+
+/** Networks in CIDR form, separated by commas. */
+const networks = z.string().transform((text, context) => {
+  const list = text.split(',').map((network) => network.trim());
+  const bad = list.filter((network) => !isNetwork(network));
+  if (bad.length > 0) context.addIssue(`'${bad.join("', '")}' is no network in CIDR form such as 10.1.0.0/16`);
+  return list;
+});
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix = '', ...rest] = text.split('/');
+  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
+  return rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
+}
 
 const schema = z.object({
   EVENKEEL_HTTP_HOST: z.string().default('127.0.0.1').describe('Address that the API listens on'),
@@ -54,6 +69,38 @@ const schema = z.object({
   EVENKEEL_RECONCILE_IDLE_MS: positive
     .default(60_000)
     .describe('An order idle for this long is compared with its workflow'),
+  EVENKEEL_DELIVERY_TIMEOUT_MS: positive
+    .max(60_000)
+    .default(15_000)
+    .describe('A consumer that has not answered after this is counted as failed'),
+  EVENKEEL_DELIVERY_MAX_ATTEMPTS: positive
+    .default(10)
+    .describe(
+      'Failures that count against an event before it becomes a dead letter; an outage of its consumer does not',
+    ),
+  EVENKEEL_DELIVERY_BACKOFF_MS: positive
+    .default(1_000)
+    .describe('Wait after the first failed attempt; each further one waits four times as long, up to 6 hours'),
+  EVENKEEL_DELIVERY_CONCURRENCY: positive.default(128).describe('Events that a worker sends at a time'),
+  EVENKEEL_CONSUMER_GIVE_UP_HOURS: positive
+    .default(72)
+    .describe('A consumer in trouble for this long is disabled until a person enables it; its events are held'),
+  EVENKEEL_WEBHOOK_NETWORKS: networks
+    .default([])
+    .describe(
+      'Networks that webhooks may go to beside the public internet, over http and any port too: 10.1.0.0/16,::1/128; `start` adds loopback',
+    ),
+  AMQP_URL: z
+    .url({ protocol: /^amqps?$/ })
+    .optional()
+    .describe('RabbitMQ for consumers over AMQP and for orders from a queue, amqp://user:password@host:port/vhost'),
+  EVENKEEL_AMQP_MAX_RETRIES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(5)
+    .describe('Tries of an order message after the first; then it goes to the dead-letter queue'),
+  EVENKEEL_AMQP_PREFETCH: positive.default(20).describe('Order messages under way at a time, per API process'),
   EVENKEEL_MAX_CONCURRENT_STEPS: positive.default(50).describe('Steps that a worker runs at a time'),
 });
 
@@ -94,7 +141,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   const problems = parsed.error.issues.map((issue) => {
     const name = issue.path.join('.');
-    const secret = /SECRET|DATABASE_URL/.test(name);
+    const secret = /SECRET|DATABASE_URL|AMQP_URL/.test(name);
     return `  ${name}${secret ? '' : `=${JSON.stringify(present[name])}`}: ${issue.message}`;
   });
   throw new ConfigError(`these settings cannot be used:\n${problems.join('\n')}\nSee 'evenkeel help config'.`);

@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 interface Outcome {
   readonly name: string;
@@ -13,6 +13,24 @@ interface Outcome {
   readonly passed: number;
   readonly failed: number;
   readonly seconds: number;
+  /** What failed and its first words, one line each. */
+  readonly failures: readonly string[];
+}
+
+/** The part of vitest's JSON report that is read here. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message?: string;
+    readonly assertionResults: readonly {
+      readonly fullName: string;
+      readonly status: string;
+      readonly failureMessages?: readonly string[] | null;
+    }[];
+  }[];
 }
 
 const scratch = mkdtempSync(join(tmpdir(), 'evenkeel-test-'));
@@ -22,7 +40,8 @@ function check(name: string, command: string, args: readonly string[]): Outcome 
   console.log(`\n=== ${name}`);
   const { status } = spawnSync(command, args, { stdio: 'inherit' });
   const ok = status === 0;
-  return { name, ok, passed: ok ? 1 : 0, failed: ok ? 0 : 1, seconds: (performance.now() - began) / 1000 };
+  const seconds = (performance.now() - began) / 1000;
+  return { name, ok, passed: ok ? 1 : 0, failed: ok ? 0 : 1, seconds, failures: ok ? [] : [name] };
 }
 
 /** Runs some of vitest's projects and counts their tests from its own report; no report means that it broke. */
@@ -32,14 +51,28 @@ function tests(...projects: readonly string[]): Outcome {
   const args = ['run', ...projects.flatMap((project) => ['--project', project]), ...reporters];
   const ran = check(`tests: ${projects.join(', ')}`, 'vitest', args);
   try {
-    const counts = JSON.parse(readFileSync(report, 'utf8')) as { numPassedTests: number; numFailedTests: number };
+    const results = JSON.parse(readFileSync(report, 'utf8')) as Report;
     // A file that cannot be loaded has no failed test, and fails the run all the same.
-    const failed = ran.ok ? 0 : Math.max(1, counts.numFailedTests);
-    return { ...ran, passed: counts.numPassedTests, failed, ok: ran.ok && counts.numPassedTests > 0 };
+    const failed = ran.ok ? 0 : Math.max(1, results.numFailedTests);
+    const ok = ran.ok && results.numPassedTests > 0;
+    return { ...ran, passed: results.numPassedTests, failed, ok, failures: ok ? [] : failuresOf(results) };
   } catch {
-    return { ...ran, ok: false, passed: 0, failed: 1 };
+    return { ...ran, ok: false, passed: 0, failed: 1, failures: [`${ran.name}: ended without a report`] };
   }
 }
+
+function failuresOf({ testResults }: Report): string[] {
+  const failures = testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(process.cwd(), name);
+    const tests = assertionResults
+      .filter((test) => test.status === 'failed')
+      .map(({ fullName, failureMessages }) => `${file} > ${fullName}: ${firstLines(failureMessages?.[0])}`);
+    return tests.length > 0 || status !== 'failed' ? tests : [`${file}: ${firstLines(message)}`];
+  });
+  return failures.length > 0 ? failures : ['the run failed, and no test did: read its last lines above'];
+}
+
+const firstLines = (text = ''): string => text.split('\n').slice(0, 3).join(' | ').slice(0, 500);
 
 const outcomes = [
   check('types', 'tsc', ['--noEmit']),
@@ -56,6 +89,7 @@ console.log('\n=== result');
 for (const { name, ok, seconds } of outcomes) {
   console.log(`${ok ? 'ok  ' : 'FAIL'}  ${name}  (${seconds.toFixed(0)} s)`);
 }
+for (const failure of outcomes.flatMap(({ failures }) => failures)) console.log(`failed: ${failure}`);
 const sum = (key: 'passed' | 'failed'): number => outcomes.reduce((total, outcome) => total + outcome[key], 0);
 console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
 process.exitCode = outcomes.every(({ ok }) => ok) ? 0 : 1;

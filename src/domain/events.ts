@@ -47,6 +47,8 @@ export interface EventEnvelope {
   readonly correlationid: string;
   /** W3C trace context of the change, where there was one. */
   readonly traceparent?: string;
+  /** Of an event that a person corrected after it was dead-lettered: the id of the one that it stands in for. */
+  readonly replaces?: string;
   readonly data: EventData;
 }
 
@@ -63,6 +65,7 @@ export function envelope(event: {
   orderId: string;
   sequence: number;
   traceparent?: string | undefined;
+  replaces?: string | undefined;
   data: EventData;
 }): EventEnvelope {
   return {
@@ -76,6 +79,7 @@ export function envelope(event: {
     sequence: event.sequence.toString().padStart(10, '0'),
     correlationid: event.orderId,
     ...(event.traceparent === undefined ? {} : { traceparent: event.traceparent }),
+    ...(event.replaces === undefined ? {} : { replaces: event.replaces }),
     data: event.data,
   };
 }

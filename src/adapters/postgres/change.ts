@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Selectable, sql } from 'kysely';
+import { type RawBuilder, type Selectable, sql } from 'kysely';
 import { envelope, type EventData, type EventType } from '../../domain/events.ts';
 import { DomainFailure } from '../../domain/failures.ts';
 import { mayBecome, type OrderStatus } from '../../domain/order.ts';
@@ -60,7 +60,7 @@ async function lockRow(trx: Queries, orderId: string): Promise<{ readonly row: O
 }
 
 /**
- * The one writer of orders and events: guards the transition, raises the version, numbers and writes the events, and
+ * The one writer of orders, events and their deliveries: guards the transition, raises the version, numbers and writes the events, and
  * tells those who wait for the order to settle. Throws `illegal_transition`.
  */
 export async function changeOrder(order: LockedOrder, change: Change): Promise<LockedOrder> {
@@ -82,14 +82,7 @@ export async function changeOrder(order: LockedOrder, change: Change): Promise<L
   const { rows } = await sql<OrderRow>`
     with changed as (
       update orders set ${sql.join(assignments)} where id = ${row.id} and version = ${row.version} returning *
-    ), written as (
-      insert into events (id, order_id, sequence, type, at, body)
-      select e.id, changed.id, e.sequence, e.type, changed.updated_at, e.body
-      from changed, unnest(
-        ${written.map((event) => event.id)}::text[], ${written.map((event) => event.sequence)}::int[],
-        ${written.map((event) => event.type)}::text[], ${written.map((event) => event.body)}::text[]
-      ) as e (id, sequence, type, body)
-    )
+    ), ${writeEvents(written, sql`select id as order_id, updated_at as at from changed`)}
     select *, case when ${settles}::boolean then pg_notify(${settledChannel}, id)::text end from changed`.execute(trx);
   const [changed] = rows;
   if (changed === undefined) throw new Error(`order ${row.id} was changed past its lock`);
@@ -103,10 +96,37 @@ export async function insertFirstEvent(
   event: NewEvent,
 ): Promise<void> {
   const { orderId, at } = order;
-  const rows = eventRows({ ...order, lastSequence: 0 }, [event]).map((row) =>
-    Object.assign(row, { order_id: orderId, at }),
-  );
-  await trx.insertInto('events').values(rows).execute();
+  const rows = eventRows({ ...order, lastSequence: 0 }, [event]);
+  const about = sql`select ${orderId}::text as order_id, ${at}::timestamptz(3) as at`;
+  await sql`with ${writeEvents(rows, about)} select 1`.execute(trx);
+}
+
+/**
+ * The events and, in the same breath, one delivery per consumer that each is meant for: what is written down here is
+ * what delivery is measured by. `about` selects `order_id` and `at`, one row.
+ */
+function writeEvents(rows: readonly EventRow[], about: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`written as (
+      insert into events (id, order_id, sequence, type, at, body)
+      select e.id, about.order_id, e.sequence, e.type, about.at, e.body
+      from (${about}) as about, unnest(
+        ${rows.map((event) => event.id)}::text[], ${rows.map((event) => event.sequence)}::int[],
+        ${rows.map((event) => event.type)}::text[], ${rows.map((event) => event.body)}::text[]
+      ) as e (id, sequence, type, body)
+      returning id, order_id, sequence, type, at, body
+    ), meant as (
+      insert into deliveries (event_id, consumer_id, order_id, sequence, created_at, next_attempt_at)
+      select w.id, c.id, w.order_id, w.sequence, w.at, w.at
+      from written w join consumers c on c.deleted_at is null and w.type like any (c.like_types)
+        and (c.filter is null or w.body::jsonb @> c.filter)
+    )`;
+}
+
+interface EventRow {
+  readonly id: string;
+  readonly sequence: number;
+  readonly type: EventType;
+  readonly body: string;
 }
 
 function eventRows(
@@ -117,7 +137,7 @@ function eventRows(
     readonly traceparent: string | undefined;
   },
   events: readonly NewEvent[],
-): { id: string; sequence: number; type: EventType; body: string }[] {
+): EventRow[] {
   const { orderId, lastSequence, at: time, traceparent } = order;
   return events.map(({ type, data }, index) => {
     const id = randomUUID();

@@ -16,7 +16,7 @@ export function postgresInbox(db: Database): Inbox {
             select ${messageId}, order_id, id, ${shipmentId}, ${kind}, ${at}::timestamptz,
               case when not present then clock_timestamp() end, case when not present then 'other_shipment' end
             from ours
-            on conflict (message_id) do nothing returning coalesce(result, 'kept') as result
+            on conflict (channel, message_id) do nothing returning coalesce(result, 'kept') as result
           )
           select coalesce(kept.result, 'duplicate') as result from ours left join kept on true`.execute(queries);
         const [kept] = rows;

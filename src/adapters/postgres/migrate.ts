@@ -4,9 +4,10 @@ import { Pool } from 'pg';
 import { outliveBrokenConnections } from './database.ts';
 import { asFailure } from './failures.ts';
 import { ordersMigration } from './migrations/0001-orders.ts';
+import { deliveryMigration } from './migrations/0002-delivery.ts';
 
 /** In the order of their names; a migration that has run anywhere is never changed, only followed by another. */
-const migrations = { '0001-orders': ordersMigration };
+const migrations = { '0001-orders': ordersMigration, '0002-delivery': deliveryMigration };
 
 /**
  * Brings the schema up to date, all of it or nothing. Any number of processes may call it at a time: one works, the

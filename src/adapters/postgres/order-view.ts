@@ -70,7 +70,7 @@ export async function readOrderView(queries: Queries, orderId: string): Promise<
        ) items where f.order_id = o.id) as fulfillments,
       (select coalesce(json_agg(json_build_object('at', e.at, 'type', e.type, 'detail', e.body::json -> 'data')
          order by e.sequence), '[]')
-       from events e where e.order_id = o.id) as timeline
+       from events e where e.order_id = o.id and e.replaces is null) as timeline
     from orders o where o.id = ${orderId}`.execute(queries);
   const [row] = rows;
   if (row === undefined) return undefined;

@@ -23,7 +23,8 @@ export function postgresOutstanding(db: Database): Outstanding {
         db,
         // Of an order that is not at its end the workflow is lost, not done: its message waits for the one to come.
         sql`update inbox i set delivered_at = clock_timestamp(), result = ${result} from orders o
-          where i.message_id = ${messageId} and i.delivered_at is null and o.id = i.order_id
+          where i.channel = 'carrier' and i.message_id = ${messageId} and i.delivered_at is null
+            and o.id = i.order_id
             and (${result}::text = 'accepted' or o.finished_at is not null)`,
       ),
     undeliveredCancellations: (olderThanMs, limit) =>
@@ -80,11 +81,12 @@ async function takeMessages(queries: Queries, olderThanMs: number, limit: number
     with due as (
       select i.message_id, coalesce(i.tried_at, i.received_at) as since
       from inbox i join orders o on o.id = i.order_id
-      where i.delivered_at is null and o.started_at is not null
+      where i.channel = 'carrier' and i.delivered_at is null and i.parked_at is null and o.started_at is not null
         and coalesce(i.tried_at, i.received_at) <= ${ago(olderThanMs)}
       order by since, i.message_id limit ${limit} for update of i skip locked
     ), taken as (
-      update inbox i set tried_at = clock_timestamp() from due where i.message_id = due.message_id
+      update inbox i set tried_at = clock_timestamp() from due
+      where i.channel = 'carrier' and i.message_id = due.message_id
       returning i.*, due.since
     )
     select message_id as "messageId", order_id as "orderId", fulfillment_id as "fulfillmentId", shipment_id as "shipmentId",
@@ -203,6 +205,7 @@ async function restart(order: LockedOrder, decisionId: string): Promise<Startabl
   await trx
     .updateTable('inbox')
     .set({ delivered_at: null, tried_at: null, result: null })
+    .where('channel', '=', 'carrier')
     .where('order_id', '=', row.id)
     .where('result', 'is distinct from', 'other_shipment')
     .execute();

@@ -1,4 +1,8 @@
 import type { ColumnType, Generated } from 'kysely';
+import type { DeadLetterFilter, DeliveryStatus, RedriveState } from '../../domain/consumer-ports.ts';
+import type { ConsumerMode, ConsumerState, ConsumerTarget } from '../../domain/consumers.ts';
+import type { DeadCause, FailureCause } from '../../domain/delivery.ts';
+import type { EventData, EventType } from '../../domain/events.ts';
 import type { FulfillmentStatus } from '../../domain/fulfillment.ts';
 import type { OrderStatus } from '../../domain/order.ts';
 import type { PaymentEntry, PaymentOperation } from '../../domain/payment.ts';
@@ -26,7 +30,8 @@ export interface Tables {
     route: string;
     key: string;
     body_hash: string;
-    order_id: string;
+    /** Of an order's intake; null for all else. */
+    order_id: string | null;
     answer: string;
     created_at: Generated<Date>;
   };
@@ -65,12 +70,17 @@ export interface Tables {
     detail: string | null;
   };
   inbox: {
+    channel: Generated<'carrier' | 'amqp'>;
     message_id: string;
-    order_id: string;
-    fulfillment_id: string;
-    shipment_id: string;
-    kind: InboxMessage['kind'];
-    at: ColumnType<Date, string, never>;
+    /** Null until the message is understood; so with the next four, which only the carrier's have. */
+    order_id: string | null;
+    fulfillment_id: string | null;
+    shipment_id: string | null;
+    kind: InboxMessage['kind'] | null;
+    at: ColumnType<Date | null, string | null, never>;
+    attempts: Generated<number>;
+    last_error: string | null;
+    parked_at: Date | null;
     received_at: Generated<Date>;
     tried_at: Date | null;
     delivered_at: Date | null;
@@ -108,7 +118,63 @@ export interface Tables {
     code: string | null;
     at: Date;
   };
-  events: { id: string; order_id: string; sequence: number; type: string; at: Date; body: string };
+  events: {
+    id: string;
+    order_id: string;
+    sequence: number;
+    type: EventType;
+    at: Date;
+    body: string;
+    replaces: string | null;
+  };
+  consumers: ConsumersTable;
+  consumer_health: ConsumerHealthTable;
+  consumer_changes: {
+    id: Generated<number>;
+    consumer_id: string;
+    at: Date;
+    action: string;
+    actor: string;
+    reason: string | null;
+    types: Json<readonly string[]> | null;
+    filter: Json<EventData> | null;
+    state: ConsumerState;
+  };
+  redrives: {
+    id: string;
+    state: RedriveState;
+    filter: Json<DeadLetterFilter>;
+    rate_per_second: number;
+    total: number;
+    actor: string;
+    reason: string | null;
+    created_at: Date;
+    finished_at: Date | null;
+  };
+  deliveries: DeliveriesTable;
+  attempts: {
+    id: Generated<number>;
+    delivery_id: number;
+    consumer_id: string;
+    started_at: Date;
+    duration_ms: number;
+    outcome: 'delivered' | 'failed';
+    cause: FailureCause | null;
+    status: number | null;
+    answer: string | null;
+    error: string | null;
+    relay: string;
+    late: Generated<boolean>;
+  };
+  dead_letter_actions: {
+    id: Generated<number>;
+    delivery_id: number;
+    at: Date;
+    action: 'retry' | 'redrive' | 'edit' | 'discard';
+    actor: string;
+    reason: string | null;
+    event_id: string | null;
+  };
 }
 
 /** Read as a value, written as its JSON text: the driver would turn an array into a PostgreSQL array. */
@@ -155,4 +221,61 @@ export interface FulfillmentsTable {
   booked_at: Date | null;
   dispatched_at: ColumnType<Date | null, Date | string | null, Date | string | null>;
   delivered_at: ColumnType<Date | null, Date | string | null, Date | string | null>;
+}
+
+export interface ConsumersTable {
+  id: string;
+  name: string;
+  target: Json<ConsumerTarget>;
+  types: Json<readonly string[]>;
+  like_types: string[];
+  filter: Json<EventData> | null;
+  max_in_flight: number;
+  state: ConsumerState;
+  state_reason: string | null;
+  state_since: Date;
+  secret: string;
+  former_secret: string | null;
+  former_secret_until: Date | null;
+  version: Generated<number>;
+  created_at: Date;
+  deleted_at: Date | null;
+}
+
+export interface ConsumerHealthTable {
+  consumer_id: string;
+  mode: Generated<ConsumerMode>;
+  epoch: Generated<number>;
+  failing_orders: Generated<string[]>;
+  connection_failures: Generated<number>;
+  successes: Generated<number>;
+  relapses: Generated<number>;
+  reason: string | null;
+  trouble_since: Date | null;
+  send_limit: number | null;
+  next_probe_at: Date | null;
+  throttled_until: Date | null;
+  throttle_streak: Generated<number>;
+}
+
+export interface DeliveriesTable {
+  id: Generated<number>;
+  event_id: string;
+  consumer_id: string;
+  order_id: string;
+  sequence: number;
+  status: Generated<DeliveryStatus>;
+  is_late: Generated<boolean>;
+  attempts: Generated<number>;
+  strikes: Generated<number>;
+  created_at: Date;
+  first_attempt_at: Date | null;
+  next_attempt_at: Date;
+  token: string | null;
+  settled_at: Date | null;
+  cause: DeadCause | null;
+  last_status: number | null;
+  last_error: string | null;
+  redrive_id: string | null;
+  redriven_at: Date | null;
 }
