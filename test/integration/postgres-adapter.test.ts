@@ -285,7 +285,7 @@ describe('migrate', () => {
     await Promise.all(times(5, () => migrate(url)));
     await migrate(url);
     const { rows } = await client.query<{ name: string }>('select name from kysely_migration');
-    expect(rows).toEqual([{ name: '0001-orders' }]);
+    expect(rows).toEqual([{ name: '0001-orders' }, { name: '0002-delivery' }]);
     await client.end();
     await drop();
   });
