@@ -128,7 +128,7 @@ describe('a failure on our side', () => {
     deps.views.find = () => Promise.reject(cause);
     const reply = await (await serve(deps))('GET', `/v1/orders/${orderId}`);
     expect(reply.json).toMatchObject(problem(500, 'internal_error', { instance: `/v1/orders/${orderId}` }));
-    expect(reply.text).not.toMatch(/hunter2|internal\b.*db|at .*\.ts/);
+    expect(reply.text).not.toMatch(/hunter2|db\.internal|at .*\.ts/);
     const errors = deps.lines.filter(({ level }) => level === 'error');
     expect(errors).toHaveLength(1);
     expect(errors[0]?.fields).toMatchObject({ err: cause });
