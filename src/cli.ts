@@ -18,6 +18,10 @@ const commands: Readonly<Record<string, Command>> = {
   submit: { summary: 'submit orders from a file', load: () => import('./commands/submit.ts') },
   orders: { summary: 'list orders', load: () => import('./commands/orders.ts') },
   order: { summary: 'show one order', load: () => import('./commands/order.ts') },
+  audit: {
+    summary: 'compare the records with each other and name what does not add up',
+    load: () => import('./commands/audit.ts'),
+  },
   bundle: { summary: 'build the workflow bundle ahead of time', load: () => import('./commands/bundle.ts') },
   help: { summary: "print this, or 'help config' for all settings", load: () => import('./commands/help.ts') },
 };

@@ -85,6 +85,13 @@ const rooms: readonly Room[] = [
     typesFree: true,
   },
   {
+    files: 'src/audit/**',
+    folder: 'src/audit',
+    forbidden: ['../adapters/postgres/audit-records.ts', '../config.ts', '../commands/audit.ts', 'pg', 'node:fs'],
+    allowed: ['./records.ts', '../domain/consumers.ts'],
+    typesFree: true,
+  },
+  {
     files: 'src/telemetry/**',
     folder: 'src/telemetry',
     forbidden: ['../api/app.ts', '../adapters/postgres/orders.ts', '../config.ts'],
