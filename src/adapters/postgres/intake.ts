@@ -4,40 +4,26 @@ import { DomainFailure, type InputError } from '../../domain/failures.ts';
 import type { CatalogItem, Idempotency, Intake, IntakeResult, NewOrder, OrderView } from '../../domain/order-ports.ts';
 import { insertFirstEvent } from './change.ts';
 import type { Database, Queries } from './database.ts';
+import { claimKey, memory, rememberAnswer } from './idempotency.ts';
 import { readOrderView } from './order-view.ts';
 
 /** The scope's middle part; an answer is remembered per caller, route and key. */
 const route = 'POST /v1/orders';
-/** How long a first answer is repeated word for word. */
-const memory = sql`interval '72 hours'`;
 
 export function postgresIntake(db: Database): Intake {
   return {
     accept: (order, idempotency, traceparent) =>
       db.transaction(async (trx) => {
-        await claim(trx, idempotency);
+        await claimKey(trx, route, idempotency);
         const earlier = await findEarlier(trx, idempotency);
         if (earlier !== undefined) return repeat(trx, earlier, idempotency);
         const lines = priced(order, await prices(trx, order));
         const orderId = await insertOrder(trx, order, lines, idempotency, traceparent);
         const view = await mustRead(trx, orderId);
-        await rememberAnswer(trx, orderId, idempotency, JSON.stringify(view));
+        await rememberAnswer(trx, route, idempotency, JSON.stringify(view), orderId);
         return { kind: 'created', order: view };
       }),
   };
-}
-
-/** Held until the transaction ends, so that of several requests with one key one works and the others are told so. */
-async function claim(trx: Queries, { caller, key }: Idempotency): Promise<void> {
-  const scope = JSON.stringify([caller, route, key]);
-  const { rows } = await sql<{ claimed: boolean }>`
-    select pg_try_advisory_xact_lock(hashtextextended(${scope}, 0)) as claimed`.execute(trx);
-  if (rows[0]?.claimed === true) return;
-  throw new DomainFailure(
-    'idempotency_in_progress',
-    'A request with this Idempotency-Key is being worked on. Repeat it in a second to get its answer.',
-    { retryAfterMs: 1000 },
-  );
 }
 
 interface Earlier {
@@ -161,24 +147,6 @@ async function insertOrder(
   const data = { customerId, totalMinor, currency, lines: lines.length };
   await insertFirstEvent(trx, { orderId, at, traceparent }, { type: 'evenkeel.order.created.v1', data });
   return orderId;
-}
-
-/** Takes the chance to forget a few answers past their time, so that the table needs no upkeep of its own. */
-async function rememberAnswer(
-  trx: Queries,
-  orderId: string,
-  { caller, key, bodyHash }: Idempotency,
-  answer: string,
-): Promise<void> {
-  await sql`
-    with forgotten as (
-      delete from idempotency_answers where ctid = any(array(
-        select ctid from idempotency_answers where created_at <= clock_timestamp() - ${memory}
-        order by created_at limit 10 for update skip locked
-      ))
-    )
-    insert into idempotency_answers (caller, route, key, body_hash, order_id, answer)
-    values (${caller}, ${route}, ${key}, ${bodyHash}, ${orderId}, ${answer})`.execute(trx);
 }
 
 async function mustRead(trx: Queries, orderId: string): Promise<OrderView> {
