@@ -100,8 +100,11 @@ export interface Consumers {
   find(id: string): Promise<ConsumerDetails | undefined>;
   /** Throws `version_mismatch` where a version is expected and it is another. */
   change(id: string, change: ConsumerChange, expectedVersion: number | undefined, audit: Audit): Promise<ConsumerView>;
-  /** A new secret; the former one stays valid beside it for 24 h. */
-  rotateSecret(id: string, audit: Audit): Promise<ConsumerWithSecret>;
+  /**
+   * A new secret; the former one stays valid beside it for 24 h, and the one before that no longer. Throws
+   * `version_mismatch` as `change` does: a repeat would take away the secret that is still in use.
+   */
+  rotateSecret(id: string, audit: Audit, expectedVersion?: number): Promise<ConsumerWithSecret>;
   /** Deletes it; what is pending becomes dead letters with the cause `consumer_deleted`. */
   remove(id: string, audit: Audit): Promise<void>;
   /** Where to send to, for a ping. */
@@ -158,7 +161,12 @@ export interface EventFilter extends PageRequest {
 }
 
 export interface EventViews {
-  /** Oldest first, so that following `nextCursor` reads on; events of one order come in their sequence. */
+  /**
+   * Oldest first, so that following `nextCursor` reads on and skips none; events of one order come in their sequence.
+   * An event is shown once no change that began before it can still write an earlier one: seconds later at most, as
+   * long as a transaction may take. One that a person corrected has the time of the one that it replaces, and may
+   * appear behind whoever reads on: it is meant for one consumer.
+   */
   list(filter: EventFilter): Promise<Page<EventView>>;
   find(id: string): Promise<EventDetails | undefined>;
 }
@@ -220,9 +228,14 @@ export interface DeadLetters {
   /** Oldest first. */
   list(filter: DeadLetterFilter, page: PageRequest): Promise<Page<DeadLetterView>>;
   groups(filter: DeadLetterFilter, by: DeadLetterGrouping): Promise<readonly DeadLetterGroup[]>;
+  /** How many a redrive would take in now: not those of deleted consumers, nor what another redrive is yet to send. */
   count(filter: DeadLetterFilter): Promise<number>;
+  /** One that is or was a dead letter; `cause` and `deadSince` are those of the last time. */
   find(id: string): Promise<DeadLetterDetails | undefined>;
-  /** These throw `not_found`, and `conflict` for one that is no dead letter any more, or whose consumer is deleted. */
+  /**
+   * These throw `not_found`, and `conflict` for one that is no dead letter any more. What was meant for a deleted
+   * consumer can be discarded only.
+   */
   retry(id: string, audit: Audit): Promise<void>;
   /** Sends `data` in the place of the event's own: a new event id that says what it replaces, same sequence. */
   edit(id: string, data: EventData, audit: Audit): Promise<{ readonly eventId: string; readonly deliveryId: string }>;
@@ -257,7 +270,7 @@ export interface NewRedrive {
 
 /** Many dead letters sent again, at a rate; a workflow drives each. Those that name one throw `not_found`. */
 export interface Redrives {
-  /** Takes in all that match now, and no later ones. Throws `idempotency_key_reused`, `idempotency_in_progress`. */
+  /** Takes in what `DeadLetters.count` counts now, and no later ones. Throws `idempotency_key_reused`, `idempotency_in_progress`. */
   create(redrive: NewRedrive, idempotency: Idempotency, audit: Audit): Promise<Created<RedriveView>>;
   find(id: string): Promise<RedriveView | undefined>;
   list(page: PageRequest): Promise<Page<RedriveView>>;

@@ -151,6 +151,14 @@ export interface Tables {
     created_at: Date;
     finished_at: Date | null;
   };
+  redrive_changes: {
+    id: Generated<number>;
+    redrive_id: string;
+    at: Date;
+    action: 'pause' | 'resume' | 'stop';
+    actor: string;
+    reason: string | null;
+  };
   deliveries: DeliveriesTable;
   attempts: {
     id: Generated<number>;
@@ -173,7 +181,10 @@ export interface Tables {
     action: 'retry' | 'redrive' | 'edit' | 'discard';
     actor: string;
     reason: string | null;
+    cause: DeadCause;
+    dead_since: Date;
     event_id: string | null;
+    redrive_id: string | null;
   };
 }
 

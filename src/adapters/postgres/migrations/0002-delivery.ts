@@ -71,7 +71,8 @@ create trigger append_only before update or delete on consumer_changes
 const deliveries = `
 alter table events add column replaces text collate "C" references events;
 alter table events drop constraint events_order_id_sequence_key;
-create unique index events_order_sequence on events (order_id, sequence) where replaces is null;
+-- One event per number, and those that stand in for one. Not partial, so that it finds all events of an order.
+create unique index events_order_sequence on events (order_id, sequence, (case when replaces is null then '' else id end));
 create index events_oldest on events (at, order_id, sequence, id);
 
 create table redrives (
@@ -86,6 +87,18 @@ create table redrives (
   finished_at timestamptz(3)
 );
 create index redrives_open on redrives (created_at) where finished_at is null;
+create index redrives_newest on redrives (created_at desc, id desc);
+
+create table redrive_changes (
+  id bigint generated always as identity primary key,
+  redrive_id text collate "C" not null references redrives,
+  at timestamptz(3) not null,
+  action text not null check (action in ('pause', 'resume', 'stop')),
+  actor text not null,
+  reason text
+);
+create trigger append_only before update or delete on redrive_changes
+  for each row execute function refuse_rewriting();
 
 create table deliveries (
   id bigint generated always as identity primary key,
@@ -136,7 +149,9 @@ create table attempts (
   check ((outcome = 'failed') = (cause is not null))
 );
 create index attempts_by_delivery on attempts (delivery_id, id);
-create index attempts_by_consumer on attempts (consumer_id, started_at);
+create index attempts_by_consumer on attempts (consumer_id, started_at) include (outcome);
+-- Few where all is well: finding the last ones must not read all that succeeded since.
+create index attempts_failed on attempts (consumer_id, started_at) where outcome = 'failed';
 
 create table dead_letter_actions (
   id bigint generated always as identity primary key,
@@ -145,10 +160,18 @@ create table dead_letter_actions (
   action text not null check (action in ('retry', 'redrive', 'edit', 'discard')),
   actor text not null,
   reason text,
+  -- What it was when they did it: the delivery itself forgets.
+  cause text not null,
+  dead_since timestamptz(3) not null,
   -- Of an edit: the event that was made.
-  event_id text collate "C"
+  event_id text collate "C",
+  -- Of a redrive: which.
+  redrive_id text collate "C" references redrives,
+  check ((action = 'edit') = (event_id is not null)),
+  check ((action = 'redrive') = (redrive_id is not null))
 );
 create index dead_letter_actions_by_delivery on dead_letter_actions (delivery_id, id);
+create index dead_letter_actions_by_redrive on dead_letter_actions (redrive_id, delivery_id) where redrive_id is not null;
 create trigger append_only before update or delete on dead_letter_actions
   for each row execute function refuse_rewriting();
 `;

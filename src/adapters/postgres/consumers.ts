@@ -1,0 +1,189 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import { sql, type UpdateObject } from 'kysely';
+import type { Audit, ConsumerChange, Consumers, NewConsumer } from '../../domain/consumer-ports.ts';
+import { type ConsumerState, likePattern } from '../../domain/consumers.ts';
+import { DomainFailure } from '../../domain/failures.ts';
+import {
+  type ConsumerRow,
+  findConsumer,
+  listConsumers,
+  lockConsumer,
+  readDestination,
+  viewOf,
+  withSecret,
+} from './consumer-views.ts';
+import type { Database, Queries } from './database.ts';
+import { createOnce } from './idempotency.ts';
+import type { Tables } from './schema.ts';
+
+type Columns = UpdateObject<Tables, 'consumers'>;
+
+const now = sql<Date>`clock_timestamp()`;
+const formerSecretLife = sql`interval '24 hours'`;
+
+export function postgresConsumers(db: Database): Consumers {
+  return {
+    create: (consumer, idempotency, audit) =>
+      createOnce(db, 'POST /v1/consumers', idempotency, async (trx) => {
+        const id = await insertConsumer(trx, consumer, audit);
+        return withSecret(await mustLock(trx, id));
+      }),
+    list: (page) => db.read((queries) => listConsumers(queries, page)),
+    find: (id) => db.read((queries) => findConsumer(queries, id)),
+    change: (id, change, expectedVersion, audit) =>
+      db.transaction(async (trx) => {
+        const row = await lockAt(trx, id, expectedVersion);
+        await changeConsumer(trx, row, change, audit);
+        return viewOf(await mustLock(trx, id));
+      }),
+    rotateSecret: (id, audit, expectedVersion) =>
+      db.transaction(async (trx) => {
+        const { secret, version } = await lockAt(trx, id, expectedVersion);
+        await update(trx, id, {
+          secret: newSecret(),
+          former_secret: secret,
+          former_secret_until: sql<Date>`${now} + ${formerSecretLife}`,
+          version: version + 1,
+        });
+        await note(trx, id, 'secret_rotated', audit);
+        return withSecret(await mustLock(trx, id));
+      }),
+    remove: (id, audit) =>
+      db.transaction(async (trx) => {
+        const { version } = await mustLock(trx, id);
+        await update(trx, id, { deleted_at: now, version: version + 1 });
+        await endTrouble(trx, id);
+        await buryPending(trx, id);
+        await note(trx, id, 'deleted', audit);
+      }),
+    destination: async (id) => (await db.read((queries) => readDestination(queries, id))) ?? missing(id),
+  };
+}
+
+/** 24 random bytes, as https://www.standardwebhooks.com has it. */
+function newSecret(): string {
+  return `whsec_${randomBytes(24).toString('base64')}`;
+}
+
+async function insertConsumer(trx: Queries, consumer: NewConsumer, audit: Audit): Promise<string> {
+  const id = randomUUID();
+  const { enabled, filter, maxInFlight, name, target, types } = consumer;
+  await trx
+    .insertInto('consumers')
+    .values({
+      id,
+      name,
+      target: JSON.stringify(target),
+      ...patterns(types),
+      filter: filter === null ? null : JSON.stringify(filter),
+      max_in_flight: maxInFlight,
+      state: enabled ? 'enabled' : 'disabled',
+      state_reason: enabled ? null : audit.reason,
+      state_since: now,
+      secret: newSecret(),
+      created_at: now,
+    })
+    .execute();
+  await trx.insertInto('consumer_health').values({ consumer_id: id }).execute();
+  await note(trx, id, 'created', audit);
+  return id;
+}
+
+function patterns(types: readonly string[]) {
+  return { types: JSON.stringify(types), like_types: types.map(likePattern) };
+}
+
+/** What it is asked to be and is already is no change: a repeated request moves no version and no `stateSince`. */
+async function changeConsumer(trx: Queries, row: ConsumerRow, change: ConsumerChange, audit: Audit): Promise<void> {
+  const { filter, maxInFlight, name, state, target, types } = change;
+  const settings: Columns = {
+    ...(name !== undefined && isNew(name, row.name) ? { name } : {}),
+    ...(target !== undefined && isNew(target, row.target) ? { target: JSON.stringify(target) } : {}),
+    ...(types !== undefined && isNew(types, row.types) ? patterns(types) : {}),
+    ...(isNew(filter, row.filter) ? { filter: filter === null ? null : JSON.stringify(filter) } : {}),
+    ...(maxInFlight !== undefined && isNew(maxInFlight, row.max_in_flight) ? { max_in_flight: maxInFlight } : {}),
+  };
+  const hasSettings = Object.keys(settings).length > 0;
+  const becomes = state === row.state ? undefined : state;
+  if (!hasSettings && becomes === undefined) return;
+  await update(trx, row.id, {
+    ...settings,
+    ...(becomes === undefined
+      ? {}
+      : { state: becomes, state_since: now, state_reason: becomes === 'enabled' ? null : audit.reason }),
+    version: row.version + 1,
+  });
+  if (hasSettings) await note(trx, row.id, 'changed', audit);
+  if (becomes === undefined) return;
+  if (row.state === 'disabled' && becomes === 'enabled') await beginAnew(trx, row.id);
+  await note(trx, row.id, actionOf(row.state, becomes), audit);
+}
+
+function isNew(value: unknown, present: unknown): boolean {
+  return value !== undefined && !isDeepStrictEqual(value, present);
+}
+
+function actionOf(was: ConsumerState, becomes: ConsumerState): string {
+  return becomes === 'enabled' && was === 'paused' ? 'resumed' : becomes;
+}
+
+/** With deliveries held it is sent one, then more and more, as after any trouble; without, it is as new. */
+async function beginAnew(trx: Queries, id: string): Promise<void> {
+  await sql`
+    update consumer_health set failing_orders = '{}', connection_failures = 0, successes = 0, relapses = 0,
+      send_limit = null, throttled_until = null, throttle_streak = 0, epoch = epoch + held.any::int,
+      mode = case when held.any then 'probing' else 'normal' end,
+      reason = case when held.any then 'enabled again' end,
+      trouble_since = case when held.any then clock_timestamp() end,
+      next_probe_at = case when held.any then clock_timestamp() end
+    from (select exists (select 1 from deliveries where consumer_id = ${id} and status = 'pending') as any) as held
+    where consumer_id = ${id}`.execute(trx);
+}
+
+/** So that no workflow is started for it any more. */
+async function endTrouble(trx: Queries, id: string): Promise<void> {
+  await sql`
+    update consumer_health set mode = 'normal', failing_orders = '{}', connection_failures = 0, successes = 0,
+      relapses = 0, reason = null, trouble_since = null, send_limit = null, next_probe_at = null
+    where consumer_id = ${id}`.execute(trx);
+}
+
+/** In the order of ids, as whoever settles deliveries takes them: no two wait for each other. */
+async function buryPending(trx: Queries, id: string): Promise<void> {
+  await sql`
+    update deliveries set status = 'dead', cause = 'consumer_deleted', settled_at = clock_timestamp(), token = null
+    where id = any(array(
+      select id from deliveries where consumer_id = ${id} and status = 'pending' order by id for update
+    ))`.execute(trx);
+}
+
+async function update(trx: Queries, id: string, columns: Columns): Promise<void> {
+  await trx.updateTable('consumers').set(columns).where('id', '=', id).execute();
+}
+
+/** What it is from now on, and who made it so. */
+async function note(trx: Queries, id: string, action: string, { actor, reason }: Audit): Promise<void> {
+  await sql`
+    insert into consumer_changes (consumer_id, at, action, actor, reason, types, filter, state)
+    select id, clock_timestamp(), ${action}, ${actor}, ${reason},
+      case when deleted_at is null then types end, filter, state
+    from consumers where id = ${id}`.execute(trx);
+}
+
+async function mustLock(trx: Queries, id: string) {
+  return (await lockConsumer(trx, id)) ?? missing(id);
+}
+
+async function lockAt(trx: Queries, id: string, expectedVersion: number | undefined): Promise<ConsumerRow> {
+  const row = await mustLock(trx, id);
+  if (expectedVersion === undefined || expectedVersion === row.version) return row;
+  throw new DomainFailure(
+    'version_mismatch',
+    `Consumer ${id} is at version ${row.version}, not ${expectedVersion}. Read it again, then decide.`,
+  );
+}
+
+function missing(id: string): never {
+  throw new DomainFailure('not_found', `There is no consumer ${id}.`);
+}
