@@ -132,12 +132,12 @@ function actionOf(was: ConsumerState, becomes: ConsumerState): string {
 async function beginAnew(trx: Queries, id: string): Promise<void> {
   await sql`
     update consumer_health set failing_orders = '{}', connection_failures = 0, successes = 0, relapses = 0,
-      send_limit = null, throttled_until = null, throttle_streak = 0, epoch = epoch + held.any::int,
-      mode = case when held.any then 'probing' else 'normal' end,
-      reason = case when held.any then 'enabled again' end,
-      trouble_since = case when held.any then clock_timestamp() end,
-      next_probe_at = case when held.any then clock_timestamp() end
-    from (select exists (select 1 from deliveries where consumer_id = ${id} and status = 'pending') as any) as held
+      send_limit = null, throttled_until = null, throttle_streak = 0, epoch = epoch + held.is_backlog::int,
+      mode = case when held.is_backlog then 'probing' else 'normal' end,
+      reason = case when held.is_backlog then 'enabled again' end,
+      trouble_since = case when held.is_backlog then clock_timestamp() end,
+      next_probe_at = case when held.is_backlog then clock_timestamp() end
+    from (select exists (select 1 from deliveries where consumer_id = ${id} and status = 'pending') as is_backlog) as held
     where consumer_id = ${id}`.execute(trx);
 }
 
