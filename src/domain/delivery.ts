@@ -63,9 +63,8 @@ export type Verdict =
       readonly blames: 'nothing' | 'answer' | 'connection';
     };
 
-/** Answers that mean "not now", whatever the event. */
+/** Answers that mean "not now" and make all of the consumer's deliveries wait. */
 const overloaded: ReadonlySet<string> = new Set(['http_429', 'http_502', 'http_503', 'http_504']);
-/** Failures without an answer that no event can be the reason of. */
 const unreachable: ReadonlySet<string> = new Set([
   'dns_failed',
   'connection_refused',
@@ -74,39 +73,57 @@ const unreachable: ReadonlySet<string> = new Set([
   'address_refused',
   'broker_unavailable',
 ]);
+/**
+ * What an outage looks like, and also an event that breaks whoever takes it: the process dies, or the proxy before it
+ * answers in its stead. Only what the consumer does with others tells them apart.
+ */
+const ambiguous: ReadonlySet<string> = new Set(['http_502', 'http_503', 'http_504', 'connection_broken']);
+
+/** What is known of a delivery and its consumer when an attempt begins. */
+export interface Judged {
+  readonly strikes: number;
+  readonly mode: ConsumerMode;
+  /** Whether the consumer failed since its last success, or is in trouble. */
+  readonly isWatched: boolean;
+}
 
 /**
  * Judges an attempt. A failure is a strike against the event only if the event may be the reason: not while the
- * consumer is being probed, and not where it could not be reached or said that it is overloaded. So an outage of any
- * length sends nothing to the dead letters, and a poison event gets there while all others pass.
+ * consumer is being probed, and not where it could not be reached or said that it is overloaded, unless it was known to
+ * work when the attempt began. So an outage of any length sends nothing to the dead letters: only what is under way as
+ * it begins can get a strike from it. And a poison event gets there while all others pass, whatever it breaks.
  */
-export function judge(
-  delivery: { readonly strikes: number; readonly mode: ConsumerMode },
-  result: AttemptResult,
-  policy: DeliveryPolicy,
-  random: number,
-): Verdict {
+export function judge(delivery: Judged, result: AttemptResult, policy: DeliveryPolicy, random: number): Verdict {
   if (result.outcome === 'delivered') return { next: 'delivered' };
   const cause = result.cause ?? 'bad_answer';
   const gone = cause === 'http_410';
-  const isStrike = delivery.mode !== 'probing' && !gone && !overloaded.has(cause) && !unreachable.has(cause);
-  const strikes = delivery.strikes + (isStrike ? 1 : 0);
   const asked = result.retryAfterMs === null ? null : Math.min(result.retryAfterMs, policy.longestRetryAfterMs);
-  const ownDelayMs = backoff(strikes, policy, random);
-  const isThrottling = overloaded.has(cause);
+  const isStrike = delivery.mode !== 'probing' && !gone && mayBeTheEvent(delivery, cause, asked !== null);
+  const strikes = delivery.strikes + (isStrike ? 1 : 0);
+  // The beginning of an outage alone kills nothing, even where one strike is enough.
+  const isLast = strikes >= policy.maxStrikes && (delivery.strikes > 0 || !ambiguous.has(cause));
+  // What is the consumer's doing says nothing about how long this event should wait.
+  const ownDelayMs = backoff(isStrike ? strikes : 1, policy, random);
   return {
-    next: isStrike && strikes >= policy.maxStrikes ? 'dead' : 'retry',
+    next: isStrike && isLast ? 'dead' : 'retry',
     cause,
     strikes,
     delayMs: Math.max(asked ?? 0, ownDelayMs),
-    throttleMs: isThrottling ? (asked ?? ownDelayMs) : null,
+    // One event's many strikes must not make the others wait for hours.
+    throttleMs: overloaded.has(cause) ? (asked ?? backoff(1, policy, random)) : null,
     disables: gone,
     // 429 is the word of a consumer that works; 410 has its own consequence.
     blames: unreachable.has(cause) ? 'connection' : gone || cause === 'http_429' ? 'nothing' : 'answer',
   };
 }
 
-/** The wait after the `strikes`-th failure: exponential by four, half of it jitter (`random` in [0, 1)). */
+function mayBeTheEvent({ mode, isWatched }: Judged, cause: FailureCause, saidWhen: boolean): boolean {
+  // In recovery it is known to work too: that began with a success, and ends with a few failures.
+  if (ambiguous.has(cause)) return !saidWhen && (mode === 'recovering' || !isWatched);
+  return !overloaded.has(cause) && !unreachable.has(cause);
+}
+
+/** The wait after the `strikes`-th failure, in ms, at least 1: exponential by four, half of it jitter (`random` in [0, 1)). */
 export function backoff(
   strikes: number,
   { backoffBaseMs, backoffCapMs }: Pick<DeliveryPolicy, 'backoffBaseMs' | 'backoffCapMs'>,
