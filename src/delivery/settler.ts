@@ -1,0 +1,116 @@
+import type { DeliveryQueue, Settled, Settlement } from '../domain/delivery-ports.ts';
+import { DomainFailure } from '../domain/failures.ts';
+import type { Log } from '../telemetry/log.ts';
+import { createBell } from './bell.ts';
+import { createOutage } from './outage.ts';
+
+/** More in one transaction would hold its locks for long, and gain little. */
+const LARGEST_BATCH = 256;
+
+export interface Outcome {
+  readonly settlement: Settlement;
+  /** By `performance.now()`: from then on it is another relay's, and writing it is of no use. */
+  readonly keepUntil: number;
+}
+
+export interface SettlerDeps {
+  readonly queue: DeliveryQueue;
+  readonly log: Log;
+  /** Names the relay in the log of attempts. */
+  readonly relay: string;
+  /** So many outcomes are written, or given up. */
+  readonly released: (count: number) => void;
+  readonly settled: (settlements: readonly Settlement[], settled: Settled) => void;
+}
+
+/** Writes the outcomes of attempts. */
+export interface Settler {
+  add(outcome: Outcome): void;
+  /** Resolves once all is written, or after `ms`: what is left then is sent again by another relay. */
+  close(ms: number): Promise<void>;
+}
+
+/**
+ * One write at a time, with all that came in meanwhile: an outcome is written at once where little happens, and the
+ * batches grow with the load. What cannot be written is kept and tried again for as long as it is this relay's.
+ */
+export function createSettler({ queue, log, relay, released, settled }: SettlerDeps): Settler {
+  const outage = createOutage('writing what became of deliveries', log);
+  const bell = createBell();
+  let waiting: Outcome[] = [];
+  let largest = LARGEST_BATCH;
+  const closed = new AbortController();
+  let running: Promise<void> | undefined;
+
+  function dropOverdue(): void {
+    const now = performance.now();
+    const overdue = waiting.filter(({ keepUntil }) => keepUntil < now);
+    if (overdue.length === 0) return;
+    waiting = waiting.filter(({ keepUntil }) => keepUntil >= now);
+    for (const { settlement } of overdue) log.warn(idsOf(settlement), 'outcome not written in time: sent again');
+    released(overdue.length);
+  }
+
+  /** Returns how long to wait, in milliseconds. */
+  function afterFailure(error: unknown, batch: readonly Outcome[]): number {
+    // The store is there and cannot take this. Whose fault it is shows by halves, and that one alone is given up.
+    if (!(error instanceof DomainFailure && error.code === 'store_unavailable')) {
+      largest = Math.max(1, Math.floor(batch.length / 2));
+      const [only, ...others] = batch;
+      if (only !== undefined && others.length === 0) {
+        log.error({ err: error, ...idsOf(only.settlement) }, 'outcome cannot be written: sent again');
+        waiting = waiting.slice(1);
+        released(1);
+      }
+    }
+    return outage.failed(error);
+  }
+
+  function afterWriting(settlements: readonly Settlement[], written: Settled): void {
+    waiting = waiting.slice(settlements.length);
+    largest = Math.min(LARGEST_BATCH, largest * 2);
+    outage.worked();
+    released(settlements.length);
+    settled(settlements, written);
+  }
+
+  async function flush(): Promise<void> {
+    // Outcomes of the same moment go together.
+    await Promise.resolve();
+    while (waiting.length > 0 && !closed.signal.aborted) {
+      dropOverdue();
+      const batch = waiting.slice(0, largest);
+      const settlements = batch.map(({ settlement }) => settlement);
+      if (batch.length === 0) continue;
+      let written: Settled;
+      try {
+        written = await queue.settle(settlements, relay);
+      } catch (error) {
+        await bell.wait(afterFailure(error, batch));
+        continue;
+      }
+      afterWriting(settlements, written);
+    }
+    running = undefined;
+  }
+
+  return {
+    add(outcome) {
+      waiting.push(outcome);
+      running ??= flush();
+    },
+    async close(ms) {
+      const timer = Promise.withResolvers<void>();
+      const bound = setTimeout(timer.resolve, ms);
+      await Promise.race([running, timer.promise]);
+      clearTimeout(bound);
+      closed.abort();
+      bell.ring();
+      if (waiting.length > 0) log.warn({ outcomes: waiting.length }, 'outcomes not written: sent again');
+    },
+  };
+}
+
+function idsOf({ delivery: { eventId, orderId, destination } }: Settlement) {
+  return { eventId, consumerId: destination.consumerId, orderId };
+}
