@@ -1,4 +1,7 @@
-/** What to do about a consumer in trouble. Pure: the workflow `consumer-<id>` observes, asks here, and acts. */
+/**
+ * What to do about a consumer in trouble. Pure: the workflow `consumer-<id>` observes, asks here, and acts. Being asked
+ * in a workflow, it is replayed: a rule that changes does so under `patched()` there.
+ */
 import type { ConsumerMode, ConsumerState } from './consumers.ts';
 
 /** What PostgreSQL knows of the trouble now. */
@@ -28,8 +31,26 @@ export interface TroublePolicy {
   readonly recoveryTickMs: number;
   /** How long to wait for news while there is nothing to do. */
   readonly idleMs: number;
-  /** After this it is disabled, and a person has to say when to go on. */
+  /** After this long without a success it is disabled, and a person has to say when to go on. */
   readonly giveUpMs: number;
+}
+
+/** What was done about it so far. Times are in milliseconds by one clock, that of `Circumstances`. */
+export interface TroubleMemory {
+  /** Probes since it last worked. */
+  readonly probes: number;
+  /** Before this time it is neither probed nor sent more: news come with every failure, and must not hasten the next. */
+  readonly restUntil: number;
+  /** When it was last seen to work; null: not since anybody looks. */
+  readonly workedAt: number | null;
+}
+
+export const nothingTried: TroubleMemory = { probes: 0, restUntil: 0, workedAt: null };
+
+export interface Circumstances {
+  readonly now: number;
+  /** In [0, 1), the jitter. */
+  readonly random: number;
 }
 
 export type Move =
@@ -39,25 +60,57 @@ export type Move =
   | { readonly move: 'wait'; readonly waitMs: number }
   /** Have one delivery sent, and look at what came of it on news or after `waitMs`. */
   | { readonly move: 'probe'; readonly waitMs: number }
+  /** Let `sendLimit` deliveries be under way at a time, and look again after `waitMs`, whatever the news. */
   | { readonly move: 'open'; readonly sendLimit: number; readonly waitMs: number }
-  /** Ask to end it; refused where a new failure came in between. */
-  | { readonly move: 'end' }
+  /** As before for `waitMs`, whatever the news: each of its deliveries makes some. */
+  | { readonly move: 'hold'; readonly waitMs: number }
+  /** Ask to end it. Refused where a new failure came in between: look again after `waitMs`. */
+  | { readonly move: 'end'; readonly waitMs: number }
   | { readonly move: 'give_up' };
 
-/** The next move. `probes` counts those since it last worked; `random` in [0, 1) is the jitter. */
-export function nextMove(seen: TroubleObservation, probes: number, policy: TroublePolicy, random: number): Move {
+/** How many ticks to let it be once it is sent all that it takes at a time: a large backlog lasts for hours. */
+const TICKS_AT_FULL_RATE = 5;
+
+/** The next move. */
+export function nextMove(
+  seen: TroubleObservation,
+  memory: TroubleMemory,
+  policy: TroublePolicy,
+  { now, random }: Circumstances,
+): Move {
   if (!seen.isCurrent || seen.mode === 'normal') return { move: 'leave' };
   if (seen.state !== 'enabled') return { move: 'wait', waitMs: policy.idleMs };
-  if (seen.mode === 'probing') {
-    if (seen.successes > 0) return { move: 'open', sendLimit: 1, waitMs: policy.recoveryTickMs };
-    if (seen.triedForMs >= policy.giveUpMs) return { move: 'give_up' };
-    const full = Math.min(policy.longestProbeMs, policy.firstProbeMs * 2 ** Math.min(probes, 30));
-    return { move: 'probe', waitMs: Math.max(1, Math.round(full * (0.75 + 0.5 * random))) };
+  const restMs = Math.max(0, memory.restUntil - now);
+  if (seen.mode === 'recovering') return whileRecovering(seen, restMs, policy);
+
+  if (seen.successes > 0) return { move: 'open', sendLimit: 1, waitMs: policy.recoveryTickMs };
+  // One that was sent nothing has not failed, and one that answered an hour ago is not gone.
+  const silentMs = memory.workedAt === null ? seen.triedForMs : Math.min(seen.triedForMs, now - memory.workedAt);
+  if (silentMs >= policy.giveUpMs && seen.failures > 0) return { move: 'give_up' };
+  if (restMs > 0) return { move: 'wait', waitMs: restMs };
+  const full = Math.min(policy.longestProbeMs, policy.firstProbeMs * 2 ** Math.min(memory.probes, 30));
+  return { move: 'probe', waitMs: Math.max(1, Math.round(full * (0.75 + 0.5 * random))) };
+}
+
+function whileRecovering(seen: TroubleObservation, restMs: number, policy: TroublePolicy): Move {
+  const { failures, leftBehind, maxInFlight } = seen;
+  const { recoveryTickMs, longestProbeMs } = policy;
+  if (leftBehind === 0) {
+    // What failed waits its own time, which may be hours.
+    return failures === 0 ? { move: 'end', waitMs: recoveryTickMs } : { move: 'wait', waitMs: longestProbeMs };
   }
-  const { sendLimit, maxInFlight, failures, leftBehind } = seen;
-  const limit = sendLimit ?? 1;
-  if (failures > 0)
-    return { move: 'open', sendLimit: Math.max(1, Math.floor(limit / 2)), waitMs: policy.recoveryTickMs };
-  if (leftBehind === 0) return { move: 'end' };
-  return { move: 'open', sendLimit: Math.min(maxInFlight, limit * 2), waitMs: policy.recoveryTickMs };
+  if (restMs > 0) return { move: 'hold', waitMs: restMs };
+  const limit = seen.sendLimit ?? 1;
+  const sendLimit = failures > 0 ? Math.max(1, Math.floor(limit / 2)) : Math.min(maxInFlight, limit * 2);
+  if (sendLimit !== seen.sendLimit) return { move: 'open', sendLimit, waitMs: recoveryTickMs };
+  return { move: 'hold', waitMs: failures > 0 ? recoveryTickMs : recoveryTickMs * TICKS_AT_FULL_RATE };
+}
+
+/** What to remember once `move` is made at `now`. */
+export function remember(memory: TroubleMemory, seen: TroubleObservation, move: Move, now: number): TroubleMemory {
+  // Somebody who enables it again wants to see at once whether it is back.
+  if (seen.state !== 'enabled') return { ...memory, probes: 0, restUntil: 0 };
+  const known = seen.successes > 0 ? { ...memory, probes: 0, workedAt: now } : memory;
+  if (move.move === 'probe') return { ...known, probes: known.probes + 1, restUntil: now + move.waitMs };
+  return move.move === 'open' ? { ...known, restUntil: now + move.waitMs } : known;
 }
