@@ -1,15 +1,20 @@
+import type { RedriveView, Redrives } from '../domain/consumer-ports.ts';
+import type { ConsumerTroubles } from '../domain/delivery-ports.ts';
 import type { Payments, Shipping } from '../domain/provider-ports.ts';
+import type { RedriveProgress } from '../domain/redrive.ts';
 import type { Orders, Screening, Stock } from '../domain/step-ports.ts';
 import type { Attempt } from '../domain/step-ports.ts';
 import { attempt, guarded } from './attempt.ts';
 
-/** What the steps of an order and its upkeep need. */
+/** What the steps of an order, its upkeep, and the workflows of delivery need. */
 export interface ActivityPorts {
   readonly screening: Screening;
   readonly stock: Stock;
   readonly payments: Payments;
   readonly shipping: Shipping;
   readonly orders: Orders;
+  readonly troubles: Omit<ConsumerTroubles, 'inTrouble'>;
+  readonly redrives: Pick<Redrives, 'find' | 'sendNext' | 'advance'>;
   readonly upkeep: Upkeep;
 }
 
@@ -22,8 +27,14 @@ type Input<Port, Method extends keyof Port> = Port[Method] extends (input: infer
   ? I
   : never;
 
+interface Trouble {
+  readonly consumerId: string;
+  readonly epoch: number;
+}
+
 /** The activities: each is one port call, with the failure translated for Temporal. */
-export function createActivities({ screening, stock, payments, shipping, orders, upkeep }: ActivityPorts) {
+export function createActivities(ports: ActivityPorts) {
+  const { screening, stock, payments, shipping, orders, troubles, redrives, upkeep } = ports;
   return guarded({
     screen: (step: Input<Screening, 'screen'>) => screening.screen(step),
     reserve: (step: Input<Stock, 'reserve'>) => stock.reserve(step),
@@ -44,8 +55,33 @@ export function createActivities({ screening, stock, payments, shipping, orders,
     openAttention: (step: Input<Orders, 'openAttention'>) => orders.openAttention(step),
     closeAttention: (step: Input<Orders, 'closeAttention'>) => orders.closeAttention(step),
     finish: (step: Input<Orders, 'finish'>) => orders.finish(step),
+    observeTrouble: ({ consumerId, epoch }: Trouble) => troubles.observe(consumerId, epoch),
+    probeConsumer: ({ consumerId, epoch }: Trouble) => troubles.probe(consumerId, epoch),
+    openConsumer: ({ consumerId, epoch, sendLimit }: Trouble & { readonly sendLimit: number }) =>
+      troubles.open(consumerId, epoch, sendLimit),
+    endTrouble: ({ consumerId, epoch }: Trouble) => troubles.end(consumerId, epoch),
+    giveUpConsumer: ({ consumerId, epoch }: Trouble) => troubles.giveUp(consumerId, epoch),
+    lookAtRedrive: async ({ redriveId }: { readonly redriveId: string }) => progressOf(await redrives.find(redriveId)),
+    // Tried again where it was not known whether the first attempt came through, it sends a batch more: the rate is
+    // exceeded once, and nothing is sent twice.
+    sendNextOfRedrive: ({ redriveId, count }: { readonly redriveId: string; readonly count: number }) =>
+      redrives.sendNext(redriveId, count),
+    advanceRedrive: ({
+      redriveId,
+      state,
+    }: {
+      readonly redriveId: string;
+      readonly state: Parameters<Redrives['advance']>[1];
+    }) => redrives.advance(redriveId, state),
     upkeep: () => upkeep.run(attempt()),
   });
 }
 
 export type Activities = ReturnType<typeof createActivities>;
+
+/** Null where there is none: what is undefined does not come through Temporal as such. */
+function progressOf(redrive: RedriveView | undefined): RedriveProgress | null {
+  if (redrive === undefined) return null;
+  const { state, ratePerSecond, total, sent, delivered, deadAgain } = redrive;
+  return { state, ratePerSecond, total, sent, delivered, deadAgain };
+}

@@ -35,7 +35,7 @@ describe('a changed workflow', () => {
   let changed: WorkflowBundle;
   beforeAll(async () => {
     changed = await bundleWorkflowCode({
-      workflowsPath: fileURLToPath(new URL('changed-order.ts', import.meta.url)),
+      workflowsPath: fileURLToPath(new URL('changed-workflows.ts', import.meta.url)),
       logger: new DefaultLogger('ERROR'),
     });
   });

@@ -1,7 +1,17 @@
+import { lookSignal, newsSignal } from '../../src/workflows/contract.ts';
+import { beginRedrive, beginTrouble, tellOfProbes, troublePolicy } from '../support/delivery-stories.ts';
+import { MemoryConsumer } from '../support/memory-consumer.ts';
+import { MemoryRedrive } from '../support/memory-redrive.ts';
 import { DAY_MS, type BeginOptions, type Shop, type Story } from '../support/workflow.ts';
 import { after, before, held, late, never, refused } from '../support/world.ts';
 
-type Play = (shop: Shop) => Promise<Story>;
+/** A workflow that was played with, on its way to its end. */
+interface Played {
+  readonly handle: { fetchHistory(): Promise<unknown> };
+  end(): Promise<{ readonly status: string }>;
+}
+
+type Play = (shop: Shop) => Promise<Played>;
 
 /** Starts an order, and then plays with it. */
 function order(given: BeginOptions, play: (story: Story, shop: Shop) => Promise<unknown>): Play {
@@ -20,7 +30,7 @@ async function untilOverdue(story: Story): Promise<string> {
   return (await story.parked('await_delivery')).attentionId;
 }
 
-/** Every shape that an order's history can have: each plays an order to its end, under the name of its file. */
+/** Every shape that a history can have: each plays a workflow to its end, under the name of its file. */
 export const shapes: Readonly<Record<string, Play>> = {
   completed: order({}, (story) => story.carry()),
 
@@ -216,5 +226,67 @@ export const shapes: Readonly<Record<string, Play>> = {
     await lost.handle.terminate('lost');
     lost.world.heal('finish');
     return shop.begin({ world: lost.world, incarnation: 1 });
+  },
+
+  'trouble-ended': async (shop) => {
+    tellOfProbes(shop);
+    const story = await beginTrouble(shop, new MemoryConsumer({ backlog: 40 }));
+    await story.called('probe', 2);
+    story.it.isUp = true;
+    await story.called('open', 2);
+    story.it.isUp = false;
+    await story.pass(5_000);
+    story.it.isUp = true;
+    return story;
+  },
+
+  'trouble-with-the-database-away': async (shop) => {
+    for (const method of ['observe', 'probe', 'open', 'end'] as const) shop.delivery.away(method, 2);
+    return beginTrouble(shop, new MemoryConsumer({ isUp: true }));
+  },
+
+  'trouble-paused': async (shop) => {
+    const story = await beginTrouble(shop, new MemoryConsumer());
+    await story.called('probe');
+    story.it.change('paused', await story.now());
+    await story.handle.signal(newsSignal);
+    await story.pass(DAY_MS / 24);
+    story.it.change('enabled', await story.now());
+    story.it.isUp = true;
+    await story.handle.signal(newsSignal);
+    return story;
+  },
+
+  'trouble-given-up': async (shop) =>
+    beginTrouble(shop, new MemoryConsumer(), { policy: { ...troublePolicy, giveUpMs: 10 * 60_000 } }),
+
+  'trouble-left': async (shop) => {
+    const story = await beginTrouble(shop, new MemoryConsumer());
+    await story.called('probe');
+    story.it.nextTrouble();
+    return story;
+  },
+
+  'redrive-completed': async (shop) => beginRedrive(shop, new MemoryRedrive({ total: 20, ratePerSecond: 5 })),
+
+  'redrive-paused-and-stopped': async (shop) => {
+    const story = await beginRedrive(shop, new MemoryRedrive({ total: 100, ratePerSecond: 5 }));
+    await story.called('sendNext', 2);
+    story.it.state = 'paused';
+    await story.handle.signal(lookSignal);
+    await story.pass(DAY_MS / 24);
+    story.it.state = 'stopped';
+    await story.handle.signal(lookSignal);
+    return story;
+  },
+
+  'redrive-canaries-failed': async (shop) => {
+    const redrive = new MemoryRedrive({ total: 20 });
+    redrive.fate = 'waits';
+    const story = await beginRedrive(shop, redrive);
+    await story.called('sendNext');
+    await story.pass(60_000);
+    story.it.deadAgain = 3;
+    return story;
   },
 };

@@ -17,6 +17,7 @@ import {
 } from '../../src/workflows/contract.ts';
 import type { order } from '../../src/workflows/order.ts';
 import { fakeActivities } from './fake-activities.ts';
+import { MemoryDelivery } from './memory-delivery.ts';
 import type { Correction } from './memory-store.ts';
 import { World, type WorldOptions } from './world.ts';
 
@@ -39,13 +40,21 @@ export interface BeginOptions extends WorldOptions {
 /** A time-skipping server, a worker on it, and a world for each order. Time skips only while a result is awaited. */
 export class Shop {
   readonly env: TestWorkflowEnvironment;
+  /** The consumers and redrives that its workflows find. */
+  readonly delivery: MemoryDelivery;
   readonly #worlds = new Map<string, World>();
   readonly #worker: Worker;
   readonly #running: Promise<void>;
   #orders = 0;
 
-  private constructor(env: TestWorkflowEnvironment, worker: Worker, worlds: Map<string, World>) {
+  private constructor(
+    env: TestWorkflowEnvironment,
+    worker: Worker,
+    worlds: Map<string, World>,
+    delivery: MemoryDelivery,
+  ) {
     this.env = env;
+    this.delivery = delivery;
     this.#worker = worker;
     this.#worlds = worlds;
     this.#running = worker.run();
@@ -72,13 +81,14 @@ export class Shop {
       if (world === undefined) throw new Error(`there is no world for workflow ${workflowId}`);
       return world;
     };
+    const delivery = new MemoryDelivery(() => env.currentTimeMs());
     const worker = await Worker.create({
       connection: env.nativeConnection,
       taskQueue: ORDERS_TASK_QUEUE,
       workflowBundle: await workflowBundle(),
-      activities: fakeActivities(worldOf),
+      activities: fakeActivities(worldOf, delivery),
     });
-    return new Shop(env, worker, worlds);
+    return new Shop(env, worker, worlds, delivery);
   }
 
   async close(): Promise<void> {

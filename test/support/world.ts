@@ -3,6 +3,7 @@ import { type Activities, type ActivityPorts, createActivities } from '../../src
 import { DomainFailure, type FailureCode } from '../../src/domain/failures.ts';
 import type { Attempt, ScreeningResult } from '../../src/domain/step-ports.ts';
 import { recordedPayments, recordedShipping } from '../../src/domain/provider-effects.ts';
+import { notOfOrders } from './memory-delivery.ts';
 import { MemoryJournal, type OrderFacts } from './memory-effects.ts';
 import { MemoryCarrier, MemoryGateway } from './memory-providers.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -240,7 +241,7 @@ export class World {
       }),
       payments: this.#payments(),
       shipping: this.#shipping(),
-      upkeep: { run: async () => ({ looked: 1 }) },
+      ...notOfOrders,
     };
   }
 
