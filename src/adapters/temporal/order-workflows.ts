@@ -1,6 +1,5 @@
 import {
   type Client,
-  ServiceError,
   WorkflowExecutionAlreadyStartedError,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
@@ -18,6 +17,7 @@ import {
   decideUpdate,
   orderStatusKey,
 } from '../../workflows/contract.ts';
+import { boundedCalls } from './bounded.ts';
 
 export interface OrderWorkflowOptions {
   readonly dispatchOverdueMs: number;
@@ -30,13 +30,7 @@ export interface OrderWorkflowOptions {
 
 /** The orders' workflows on a Temporal server. */
 export function temporalOrderWorkflows(client: Client, options: OrderWorkflowOptions): OrderWorkflows {
-  const bounded = async <T>(what: string, call: () => Promise<T>): Promise<T> => {
-    try {
-      return await client.withDeadline(Date.now() + options.deadlineMs, call);
-    } catch (error) {
-      throw unavailable(what, error);
-    }
-  };
+  const bounded = boundedCalls(client, options.deadlineMs);
   /** Signals a workflow; one that has ended, or never was, cannot hear any more. */
   const tell = async (orderId: string, signal: () => Promise<void>): Promise<'accepted' | 'closed'> => {
     try {
@@ -106,20 +100,6 @@ export function temporalOrderWorkflows(client: Client, options: OrderWorkflowOpt
       }
     },
   };
-}
-
-/** Temporal's own answers pass; everything else means that it could not be asked. */
-function unavailable(what: string, error: unknown): unknown {
-  const answered =
-    error instanceof WorkflowNotFoundError ||
-    error instanceof WorkflowExecutionAlreadyStartedError ||
-    error instanceof WorkflowUpdateFailedError;
-  if (answered || !(error instanceof Error)) return error;
-  const reason = error instanceof ServiceError ? (error.cause?.message ?? error.message) : error.message;
-  return new DomainFailure('workflow_unavailable', `${what}: Temporal does not answer (${reason}); try again`, {
-    cause: error,
-    retryAfterMs: 2_000,
-  });
 }
 
 const refusals: readonly FailureCode[] = ['attention_stale', 'decision_not_allowed'];
