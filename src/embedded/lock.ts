@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PartsError, errorCode } from './parts-error.ts';
@@ -22,23 +23,19 @@ export function lockFile(dataDir: string): string {
   return join(dataDir, 'lock');
 }
 
+/** Who holds this may replace the lock at `file` that was read as `found`: one of all that found it so. */
+export function successionFile(file: string, found: string): string {
+  return `${file}.${createHash('sha256').update(found).digest('hex').slice(0, 16)}`;
+}
+
 /**
  * Takes the folder for this process. What a killed run left behind is stopped first. Throws a `PartsError` that names
  * the pid if another process uses the folder.
  */
 export async function acquireLock(dataDir: string, report: (line: string) => void): Promise<LockRecord> {
-  const file = lockFile(dataDir);
   const mine: LockRecord = { owner: thisProcess(), supervisor: null, parts: [] };
-  for (;;) {
-    if (createLock(file, mine)) return mine;
-    const found = readText(file);
-    if (found === undefined) continue; // released just now
-    const record = parseLock(found);
-    if (record && isAlive(record.owner)) throw inUse(dataDir, record.owner.pid);
-    // oxlint-disable-next-line no-await-in-loop -- the next round needs what this one clears away
-    if (record) await clearAway(record, report);
-    takeAway(file, found);
-  }
+  await take(lockFile(dataDir), mine, dataDir, report);
+  return mine;
 }
 
 /** Rewrites the lock of a folder that is ours; readers see the old or the new one, never half of one. */
@@ -58,6 +55,31 @@ export function releaseLock(file: string, owner: ProcessRef): void {
 export async function stopLockedParts(file: string, owner: ProcessRef): Promise<void> {
   const record = parseLock(readText(file) ?? '');
   if (record?.owner.pid === owner.pid) await stopParts(record.parts);
+}
+
+/**
+ * Makes `mine` the lock at `file`, unless a living process has it. A stale lock is replaced, never removed first: into
+ * the gap one process would step while another, which had read the stale one too, removed what a third had put there.
+ * The right to replace it is a lock of its own, which another takes over in the same way if its holder is killed.
+ */
+async function take(file: string, mine: LockRecord, dataDir: string, report: (line: string) => void): Promise<void> {
+  for (;;) {
+    if (createLock(file, mine)) return;
+    const found = readText(file);
+    if (found === undefined) continue; // released just now
+    const record = parseLock(found);
+    if (record && isAlive(record.owner)) throw inUse(dataDir, record.owner.pid);
+    // oxlint-disable-next-line no-await-in-loop -- the next round needs what this one clears away
+    if (record) await clearAway(record, report);
+    const succession = successionFile(file, found);
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    await take(succession, mine, dataDir, report);
+    try {
+      if (readText(file) === found) return writeLock(file, mine);
+    } finally {
+      rmSync(succession, { force: true });
+    }
+  }
 }
 
 async function clearAway(record: LockRecord, report: (line: string) => void): Promise<void> {
@@ -90,22 +112,6 @@ function createLock(file: string, record: LockRecord): boolean {
     throw error;
   } finally {
     rmSync(draft, { force: true });
-  }
-}
-
-/** Removes the lock that was read as `content`, and puts back one that somebody else took in the meantime. */
-function takeAway(file: string, content: string): void {
-  const aside = `${file}.stale.${process.pid}`;
-  try {
-    renameSync(file, aside);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return; // somebody else was faster
-    throw error;
-  }
-  try {
-    if (readText(aside) !== content) linkSync(aside, file);
-  } finally {
-    rmSync(aside, { force: true });
   }
 }
 
