@@ -1,0 +1,152 @@
+import { EventEmitter, once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type ChannelModel, type ConfirmChannel, type RecoveringChannelModel, connect } from 'amqplib';
+
+/** A connection to RabbitMQ that mends itself. */
+export interface Broker {
+  /** Whether it is connected: resolves if so, rejects with `BrokerUnavailable` and the reason if not. */
+  check(): Promise<void>;
+  /**
+   * A new channel with publisher confirms; closing it is up to whoever asked. Rejects at once with `BrokerUnavailable`
+   * while there is no connection; only the first attempt to get one is waited for.
+   */
+  channel(): Promise<ConfirmChannel>;
+  /** Resolves once it is connected; rejects when `signal` fires. */
+  connected(signal: AbortSignal): Promise<void>;
+  /** Why the broker takes no messages at the moment, such as `low on disk`; undefined if it does. */
+  readonly blocked: string | undefined;
+  /** Closes the connection and all its channels, for good and within a few seconds. */
+  close(): Promise<void>;
+}
+
+export interface BrokerOptions {
+  /** Told of the connection's comings and goings. */
+  readonly report?: (line: string, error?: Error) => void;
+}
+
+/** There is no connection, or it broke before the answer. The same may do in a moment. */
+export class BrokerUnavailable extends Error {
+  override readonly name = 'BrokerUnavailable';
+}
+
+/** A peer that says nothing for twice as long is gone. */
+const HEARTBEAT_S = 10;
+const CONNECT_TIMEOUT_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 5_000;
+/** Between two attempts to connect, from the first to the longest. */
+const RECONNECT_MS = { initialDelay: 100, maxDelay: 10_000, factor: 2, jitter: 0.5 };
+
+/**
+ * One connection to the RabbitMQ at `url`, opened when it is first needed, and from then on again and again until
+ * `close`. What happens to it is reported and never thrown.
+ */
+export function connectBroker(url: string, { report = () => undefined }: BrokerOptions = {}): Broker {
+  const host = new URL(url).host;
+  /** Emits `change` when there is a connection, and when an attempt to get one has failed. */
+  const changes = new EventEmitter().setMaxListeners(0);
+  let opening: Promise<RecoveringChannelModel> | undefined;
+  let model: ChannelModel | undefined;
+  let blocked: string | undefined;
+  let trouble: string | undefined;
+
+  const lost = (what: string, error: Error): void => {
+    const said = trouble;
+    model = undefined;
+    blocked = undefined;
+    trouble = `RabbitMQ at ${host}: ${error.message}`;
+    // Every attempt fails alike while it is away: said once.
+    if (said !== trouble) report(`${what}; it is tried again and again`, error);
+    changes.emit('change');
+  };
+
+  const open = async (): Promise<RecoveringChannelModel> => {
+    const recovering = await connect(withHeartbeat(url), {
+      noDelay: true,
+      keepAlive: true,
+      timeout: CONNECT_TIMEOUT_MS,
+      clientProperties: { connection_name: 'evenkeel' },
+      recovery: { ...RECONNECT_MS, waitForConnect: false },
+    });
+    recovering.on('connect', (connected) => {
+      model = connected;
+      trouble = undefined;
+      report(`connected to RabbitMQ at ${host}`);
+      changes.emit('change');
+    });
+    recovering.on('disconnect', (error) => lost('the connection to RabbitMQ broke', error));
+    recovering.on('connect-failed', (error) => lost('no connection to RabbitMQ', error));
+    recovering.on('blocked', (reason) => {
+      blocked = reason;
+      report(`RabbitMQ takes no messages at the moment: ${reason}`);
+    });
+    recovering.on('unblocked', () => {
+      blocked = undefined;
+      report('RabbitMQ takes messages again');
+    });
+    // `disconnect` follows and says the same.
+    recovering.on('error', () => undefined);
+    return recovering;
+  };
+
+  const current = async (): Promise<ChannelModel> => {
+    opening ??= open();
+    await opening;
+    if (model === undefined && trouble === undefined) await once(changes, 'change');
+    if (model === undefined) throw new BrokerUnavailable(trouble ?? `RabbitMQ at ${host}: the connection is closed`);
+    return model;
+  };
+
+  return {
+    get blocked() {
+      return blocked;
+    },
+    async check() {
+      await current();
+    },
+    async channel() {
+      const connection = await current();
+      try {
+        const channel = await connection.createConfirmChannel();
+        // Without a listener it would end the process. Whoever cares listens too.
+        channel.on('error', () => undefined);
+        return channel;
+      } catch (error) {
+        throw new BrokerUnavailable(`RabbitMQ at ${host}: no channel: ${String(error)}`, { cause: error });
+      }
+    },
+    async connected(signal) {
+      signal.throwIfAborted();
+      opening ??= open();
+      await opening;
+      // oxlint-disable-next-line no-unmodified-loop-condition -- it is modified when the connection comes and goes
+      while (model === undefined) await once(changes, 'change', { signal });
+    },
+    async close() {
+      const closing = model;
+      trouble = `RabbitMQ at ${host}: the connection is closed`;
+      const connection = await opening;
+      opening ??= Promise.reject(new BrokerUnavailable(trouble));
+      opening.catch(() => undefined);
+      const over = new AbortController();
+      const timeUp = delay(CLOSE_TIMEOUT_MS, undefined, { signal: over.signal }).then(() => closing && cut(closing));
+      await Promise.race([connection?.close(), timeUp]);
+      timeUp.catch(() => undefined);
+      over.abort();
+      model = undefined;
+      changes.emit('change');
+    },
+  };
+}
+
+/** A broker that does not answer would keep the socket, and with it the process. */
+function cut({ connection }: ChannelModel): void {
+  const { stream } = connection as unknown as { readonly stream: Duplex };
+  stream.destroy();
+}
+
+function withHeartbeat(url: string): string {
+  const asked = new URL(url);
+  if (!asked.searchParams.has('heartbeat')) asked.searchParams.set('heartbeat', String(HEARTBEAT_S));
+  return asked.href;
+}

@@ -1,0 +1,104 @@
+import type { Message } from 'amqplib';
+import type { AttemptResult } from '../../domain/delivery.ts';
+import type { EventSender, OutgoingEvent } from '../../domain/delivery-ports.ts';
+import { type Broker, BrokerUnavailable } from './broker.ts';
+import { type Lane, PublishFailure, openLane } from './lane.ts';
+import { unless } from './unless.ts';
+
+export interface PublisherOptions {
+  /** One attempt takes no longer, in milliseconds. */
+  readonly timeoutMs: number;
+}
+
+/**
+ * Publishes events to topic exchanges, which it declares. An event counts as delivered when the broker confirmed it and
+ * had a queue for it. Without a broker every attempt fails with `broker_unavailable`, and says that AMQP_URL is not set.
+ */
+export function amqpPublisher(broker: Broker | undefined, { timeoutMs }: PublisherOptions): EventSender {
+  /** One for each exchange, because the broker closes the channel over one that it refuses. */
+  const lanes = new Map<string, Promise<Lane>>();
+
+  const laneOf = (to: Broker, exchange: string): Promise<Lane> => {
+    const known = lanes.get(exchange);
+    if (known) return known;
+    const opening = openLane(to, (channel) => channel.assertExchange(exchange, 'topic', { durable: true }));
+    lanes.set(exchange, opening);
+    const forget = (): void => {
+      if (lanes.get(exchange) === opening) lanes.delete(exchange);
+    };
+    opening.then((lane) => lane.closed.then(forget), forget);
+    return opening;
+  };
+
+  const publish = async (event: OutgoingEvent, exchange: string, routingKey: string): Promise<void> => {
+    if (broker === undefined) throw new BrokerUnavailable('AMQP_URL is not set: there is no RabbitMQ to publish to');
+    if (broker.blocked !== undefined) throw blockedBy(broker.blocked);
+    const lane = await laneOf(broker, exchange);
+    await lane.publish(exchange, routingKey, Buffer.from(event.body), propertiesOf(event));
+  };
+
+  return {
+    async send(event, { target }, { signal }) {
+      const startedAt = new Date();
+      const began = performance.now();
+      const result = (failure: unknown): AttemptResult => ({
+        outcome: failure === undefined ? 'delivered' : 'failed',
+        cause: failure === undefined ? null : causeOf(failure),
+        status: null,
+        answer: null,
+        error: failure === undefined ? null : messageOf(failure),
+        retryAfterMs: null,
+        startedAt,
+        durationMs: Math.round(performance.now() - began),
+      });
+      if (target.kind !== 'amqp') return result(new PublishFailure('refused', `${target.kind} is no target for AMQP`));
+      const over = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+      try {
+        await unless(over, publish(event, target.exchange, target.routingKey ?? event.type));
+        return result(undefined);
+      } catch (error) {
+        if (!over.aborted) return result(error);
+        // It holds what we wrote and reads none of it: that says nothing of this event.
+        return result(
+          broker?.blocked === undefined
+            ? new TimedOut(`RabbitMQ did not confirm within ${timeoutMs} ms`)
+            : blockedBy(broker.blocked),
+        );
+      }
+    },
+    async close() {
+      // One that could not be opened needs no closing.
+      await Promise.allSettled(Array.from(lanes.values(), async (lane) => (await lane).close()));
+    },
+  };
+}
+
+function messageOf(failure: unknown): string {
+  return failure instanceof Error ? failure.message : 'it failed for a reason without words';
+}
+
+class TimedOut extends Error {}
+
+function blockedBy(reason: string): BrokerUnavailable {
+  return new BrokerUnavailable(`RabbitMQ takes no messages at the moment: ${reason}`);
+}
+
+function causeOf(error: unknown): AttemptResult['cause'] {
+  if (error instanceof TimedOut) return 'timeout';
+  if (error instanceof BrokerUnavailable) return 'broker_unavailable';
+  return error instanceof PublishFailure && error.why === 'unroutable' ? 'unroutable' : 'broker_refused';
+}
+
+/** The CloudEvents binding for AMQP is for version 1.0 of the protocol; structured mode needs the content type alone. */
+function propertiesOf(event: OutgoingEvent) {
+  const { time, traceparent } = JSON.parse(event.body) as { readonly time?: string; readonly traceparent?: string };
+  const seconds = Math.floor(Date.parse(time ?? '') / 1000);
+  return {
+    persistent: true,
+    contentType: 'application/cloudevents+json',
+    messageId: event.eventId,
+    type: event.type,
+    ...(Number.isNaN(seconds) ? {} : { timestamp: seconds }),
+    headers: traceparent === undefined ? {} : { traceparent },
+  } satisfies Partial<Message['properties']> & { readonly persistent: boolean };
+}
