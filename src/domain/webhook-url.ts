@@ -1,5 +1,5 @@
 /**
- * Where webhooks may go. The API asks `checkTarget` before it keeps a URL; the sender asks again before each attempt,
+ * Where webhooks may go. The API asks `targetProblem` before it keeps a URL; the sender asks again before each attempt,
  * and `addressProblem` about every address that it is about to connect to. Only the latter sees what a name stands for.
  */
 import { type Network, contains, notPublic, parseAddress, parseNetwork, unmapped } from './ip-address.ts';
@@ -16,13 +16,13 @@ const howToAllow = 'the operator can allow its network with EVENKEEL_WEBHOOK_NET
  * known only when it is connected to. Throws `RangeError` for a network that is none. Never quotes path or query, which
  * may hold secrets.
  */
-export function checkTarget(url: string, networks: readonly string[]): string | undefined {
+export function targetProblem(url: string, networks: readonly string[]): string | undefined {
   const parsed = URL.parse(url);
   if (parsed === null) return 'is no URL; give one such as https://shop.example/webhooks';
   return originProblem(parsed, networks.map(parseNetwork));
 }
 
-/** As `checkTarget`, of what is parsed already. */
+/** As `targetProblem`, of what is parsed already. */
 export function originProblem(url: URL, allowed: readonly Network[]): string | undefined {
   if (url.protocol !== 'https:' && url.protocol !== 'http:') return `must begin with https://, not ${url.protocol}`;
   if (url.username !== '' || url.password !== '') {
