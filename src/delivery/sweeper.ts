@@ -39,9 +39,12 @@ export async function sweep(deps: SweepDeps, olderThanMs: number, signal: AbortS
   return { started, delivered, cancelled };
 }
 
-/** Does `work` on each of `items`, a few at a time. Counts the successes; a failure is logged and left for later. */
-async function each<T>(
-  { log }: SweepDeps,
+/**
+ * Does `work` on each of `items`, a few at a time, until Temporal does not answer. Counts the successes; a failure is
+ * logged and left for the next round.
+ */
+export async function each<T>(
+  { log }: Pick<SweepDeps, 'log'>,
   signal: AbortSignal,
   items: readonly T[],
   work: (item: T) => Promise<void>,
