@@ -166,6 +166,7 @@ export interface EventViews {
    * An event is shown once no change that began before it can still write an earlier one: seconds later at most, as
    * long as a transaction may take. One that a person corrected has the time of the one that it replaces, and may
    * appear behind whoever reads on: it is meant for one consumer.
+   * At the end, ask with the same cursor again later, and leave out what was seen.
    */
   list(filter: EventFilter): Promise<Page<EventView>>;
   find(id: string): Promise<EventDetails | undefined>;
