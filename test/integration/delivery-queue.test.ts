@@ -1,13 +1,7 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { ClaimedDelivery } from '../../src/domain/delivery-ports.ts';
-import {
-  type ConsumerRow,
-  type DeliveryRow,
-  insertConsumer,
-  insertDelivery,
-  insertOrder,
-} from '../support/delivery-rows.ts';
+import { type DeliveryRow, insertOrder } from '../support/delivery-rows.ts';
 import { delivered, failed, newDeliveryQueue } from '../support/settlements.ts';
 import { pooled } from '../support/wait.ts';
 
@@ -18,25 +12,19 @@ beforeAll(async () => {
 beforeEach(() => q.clear());
 afterAll(() => q.stop());
 
-const consumer = (row?: ConsumerRow) => insertConsumer(q.db, row);
-const add = (consumerId: string, row?: DeliveryRow) => insertDelivery(q.db, consumerId, row);
 const many = (consumerId: string, count: number, row?: (index: number) => DeliveryRow) =>
-  pooled(Array.from({ length: count }), 4, (_, index) => add(consumerId, row?.(index)));
+  pooled(Array.from({ length: count }), 4, (_, index) => q.add(consumerId, row?.(index)));
 const ids = (deliveries: readonly { readonly id: number }[]) => deliveries.map(({ id }) => id);
 const sorted = (deliveries: readonly { readonly id: number }[]) => ids(deliveries).toSorted((a, b) => a - b);
 const consumersOf = (deliveries: readonly ClaimedDelivery[]) =>
   deliveries.map(({ destination }) => destination.consumerId);
-const health = (consumerId: string, columns: string) =>
-  q.query(sql`update consumer_health set ${sql.raw(columns)} where consumer_id = ${consumerId}`);
-const leaseOver = () =>
-  q.query(sql`update deliveries set next_attempt_at = clock_timestamp() - interval '1 second' where token is not null`);
 
 /** `count` events of one order, all due, the first one for the longest. */
 async function order(consumerId: string, count: number, row: DeliveryRow = {}) {
   const orderId = await insertOrder(q.db);
   const written = [];
   for (let sequence = 1; sequence <= count; sequence += 1) {
-    written.push(await add(consumerId, { dueInMs: -1000 * (count - sequence + 1), ...row, orderId, sequence }));
+    written.push(await q.add(consumerId, { dueInMs: -1000 * (count - sequence + 1), ...row, orderId, sequence }));
   }
   return written;
 }
@@ -44,8 +32,8 @@ async function order(consumerId: string, count: number, row: DeliveryRow = {}) {
 describe('a claim', () => {
   test('brings all that a sender needs, the former secret only while that is valid', async () => {
     const target = { kind: 'amqp', exchange: 'x', routingKey: 'k' } as const;
-    const id = await consumer({ target, secret: 'whsec_new', formerSecret: 'whsec_old' });
-    const written = await add(id, { strikes: 2, sequence: 7, data: { a: 1 } });
+    const id = await q.consumer({ target, secret: 'whsec_new', formerSecret: 'whsec_old' });
+    const written = await q.add(id, { strikes: 2, sequence: 7, data: { a: 1 } });
     const [claimed] = await q.claim();
     const [event] = await q.query(sql<{ body: string }>`select body from events where id = ${written.eventId}`);
     expect(claimed).toEqual({
@@ -59,15 +47,15 @@ describe('a claim', () => {
       isWatched: false,
     });
     await q.query(sql`update consumers set former_secret_until = clock_timestamp()`);
-    await add(id);
+    await q.add(id);
     expect((await q.claim())[0]?.destination.secrets).toEqual(['whsec_new']);
   });
 
   test('is the relay’s alone until its lease ends, and another’s after that', async () => {
-    const { id } = await add(await consumer());
+    const { id } = await q.add(await q.consumer());
     const [first] = await q.claim();
     expect(await q.claim()).toEqual([]);
-    await leaseOver();
+    await q.leaseOver();
     const [second] = await q.claim();
     expect([first?.id, second?.id]).toEqual([id, id]);
     expect(second?.token).not.toBe(first?.token);
@@ -79,29 +67,29 @@ describe('a claim', () => {
   });
 
   test('takes the oldest first, and nothing before its time', async () => {
-    const id = await consumer();
-    const [late, soon, old] = [-1000, 60_000, -9000].map((dueInMs) => add(id, { dueInMs }));
+    const id = await q.consumer();
+    const [late, soon, old] = [-1000, 60_000, -9000].map((dueInMs) => q.add(id, { dueInMs }));
     await Promise.all([late, soon, old]);
     expect(ids(await q.claim())).toEqual([(await old)?.id, (await late)?.id]);
   });
 
   test.each(['paused', 'disabled', 'deleted', 'throttled'])('takes nothing of a consumer that is %s', async (how) => {
-    const id = await consumer(how === 'paused' || how === 'disabled' ? { state: how } : {});
-    await add(id);
+    const id = await q.consumer(how === 'paused' || how === 'disabled' ? { state: how } : {});
+    await q.add(id);
     if (how === 'deleted') await q.query(sql`update consumers set deleted_at = clock_timestamp()`);
-    if (how === 'throttled') await health(id, "throttled_until = clock_timestamp() + interval '1 minute'");
+    if (how === 'throttled') await q.setHealth(id, "throttled_until = clock_timestamp() + interval '1 minute'");
     expect(await q.claim()).toEqual([]);
   });
 
   test('takes what waited for the end of a throttle that is over', async () => {
-    const id = await consumer();
-    await add(id);
-    await health(id, "throttled_until = clock_timestamp() - interval '1 second', throttle_streak = 1");
+    const id = await q.consumer();
+    await q.add(id);
+    await q.setHealth(id, "throttled_until = clock_timestamp() - interval '1 second', throttle_streak = 1");
     expect(await q.claim()).toMatchObject([{ isWatched: true }]);
   });
 
   test('gives each consumer its share, however much one has', async () => {
-    const [big, small, other] = [await consumer({ maxInFlight: 1000 }), await consumer(), await consumer()];
+    const [big, small, other] = [await q.consumer({ maxInFlight: 1000 }), await q.consumer(), await q.consumer()];
     await many(big, 40, () => ({ dueInMs: -60_000 }));
     await many(small, 2);
     await many(other, 20);
@@ -112,10 +100,10 @@ describe('a claim', () => {
   });
 
   test('says whether a success would be news', async () => {
-    const id = await consumer();
+    const id = await q.consumer();
     await many(id, 2);
     const [first] = await q.claim(1);
-    await health(id, "failing_orders = '{o1}'");
+    await q.setHealth(id, "failing_orders = '{o1}'");
     const [second] = await q.claim(1);
     expect([first?.isWatched, second?.isWatched]).toEqual([false, true]);
   });
@@ -123,9 +111,9 @@ describe('a claim', () => {
 
 describe('an order', () => {
   test('is sent in its sequence, one event at a time, each consumer by itself', async () => {
-    const [one, other] = [await consumer(), await consumer()];
+    const [one, other] = [await q.consumer(), await q.consumer()];
     const [first, second] = await order(one, 2);
-    const elsewhere = await add(other, { orderId: second?.orderId ?? '', sequence: 3 });
+    const elsewhere = await q.add(other, { orderId: second?.orderId ?? '', sequence: 3 });
     const [claimed, ...more] = (await q.claim()).toSorted((a, b) => a.id - b.id);
     expect([claimed?.id, ...ids(more)]).toEqual([first?.id, elsewhere.id]);
     if (claimed === undefined) return;
@@ -135,9 +123,9 @@ describe('an order', () => {
   });
 
   test('waits while its first waits, and nothing else does', async () => {
-    const id = await consumer();
+    const id = await q.consumer();
     const [head] = await order(id, 3);
-    const another = await add(id);
+    const another = await q.add(id);
     await q.query(
       sql`update deliveries set next_attempt_at = clock_timestamp() + interval '1 h' where id = ${head?.id}`,
     );
@@ -145,19 +133,19 @@ describe('an order', () => {
   });
 
   test('goes on after a dead letter, and a late event neither waits nor holds back', async () => {
-    const id = await consumer();
+    const id = await q.consumer();
     const orderId = await insertOrder(q.db);
-    await add(id, { orderId, sequence: 1, status: 'dead' });
-    const late = await add(id, { orderId, sequence: 2, isLate: true });
-    const next = await add(id, { orderId, sequence: 3 });
-    const lateBehind = await add(id, { orderId, sequence: 4, isLate: true });
+    await q.add(id, { orderId, sequence: 1, status: 'dead' });
+    const late = await q.add(id, { orderId, sequence: 2, isLate: true });
+    const next = await q.add(id, { orderId, sequence: 3 });
+    const lateBehind = await q.add(id, { orderId, sequence: 4, isLate: true });
     expect(sorted(await q.claim())).toEqual([late.id, next.id, lateBehind.id]);
   });
 });
 
 describe('several relays', () => {
   test('never take the same delivery, nor more of a consumer at a time than it bears', async () => {
-    const consumers = [await consumer({ maxInFlight: 3 }), await consumer({ maxInFlight: 7 })];
+    const consumers = [await q.consumer({ maxInFlight: 3 }), await q.consumer({ maxInFlight: 7 })];
     for (const id of consumers) await many(id, 40);
     const relays = [q, q.another(), q.another()];
     const taken: ClaimedDelivery[] = [];
@@ -175,9 +163,9 @@ describe('several relays', () => {
   });
 
   test('leave a consumer to the one that claims for it just now', async () => {
-    const [busy, free] = [await consumer(), await consumer()];
-    await add(busy);
-    const { id } = await add(free);
+    const [busy, free] = [await q.consumer(), await q.consumer()];
+    await q.add(busy);
+    const { id } = await q.add(free);
     await q.db.transaction(async (trx) => {
       await sql`select pg_advisory_xact_lock(hashtextextended('evenkeel.claim:' || ${busy}, 0))`.execute(trx);
       expect(ids(await q.claim())).toEqual([id]);
@@ -186,8 +174,8 @@ describe('several relays', () => {
   });
 
   test('wait for nobody: what another holds is passed over', async () => {
-    const id = await consumer();
-    const [held, free] = [await add(id), await add(id)];
+    const id = await q.consumer();
+    const [held, free] = [await q.add(id), await q.add(id)];
     await q.db.transaction(async (trx) => {
       await sql`select 1 from deliveries where id = ${held.id} for update`.execute(trx);
       expect(ids(await q.claim())).toEqual([free.id]);
@@ -197,8 +185,11 @@ describe('several relays', () => {
 
 describe('a consumer that is probed', () => {
   const probed = async (columns = '') => {
-    const id = await consumer();
-    await health(id, `mode = 'probing', epoch = 1, next_probe_at = clock_timestamp() - interval '1 ms' ${columns}`);
+    const id = await q.consumer();
+    await q.setHealth(
+      id,
+      `mode = 'probing', epoch = 1, next_probe_at = clock_timestamp() - interval '1 ms' ${columns}`,
+    );
     return id;
   };
 
@@ -240,21 +231,21 @@ describe('a consumer that is probed', () => {
   });
 
   test('waits for the end of a throttle, and of what was under way when trouble began', async () => {
-    const id = await consumer();
+    const id = await q.consumer();
     await many(id, 2);
     await q.claim(1);
-    await health(id, "mode = 'probing', next_probe_at = clock_timestamp()");
+    await q.setHealth(id, "mode = 'probing', next_probe_at = clock_timestamp()");
     expect(await q.claim()).toEqual([]);
-    await leaseOver();
-    await health(id, "throttled_until = clock_timestamp() + interval '1 minute'");
+    await q.leaseOver();
+    await q.setHealth(id, "throttled_until = clock_timestamp() + interval '1 minute'");
     expect(await q.claim()).toEqual([]);
-    await health(id, 'throttled_until = null');
+    await q.setHealth(id, 'throttled_until = null');
     expect(await q.claim()).toHaveLength(1);
   });
 
   test('counts within the limit, and leaves the rest of it to the healthy ones', async () => {
-    await add(await probed());
-    const healthy = await consumer();
+    await q.add(await probed());
+    const healthy = await q.consumer();
     await many(healthy, 5);
     const claimed = consumersOf(await q.claim(4));
     expect(claimed.filter((id) => id === healthy)).toHaveLength(3);
@@ -263,20 +254,20 @@ describe('a consumer that is probed', () => {
 });
 
 test('one that recovers gets what it is opened for, and no more than it bears', async () => {
-  const id = await consumer({ maxInFlight: 4 });
+  const id = await q.consumer({ maxInFlight: 4 });
   await many(id, 10);
-  await health(id, "mode = 'recovering', send_limit = 2");
+  await q.setHealth(id, "mode = 'recovering', send_limit = 2");
   expect(await q.claim()).toHaveLength(2);
   expect(await q.claim()).toEqual([]);
-  await health(id, 'send_limit = 100');
+  await q.setHealth(id, 'send_limit = 100');
   expect(await q.claim()).toHaveLength(2);
 });
 
 test('what an order’s change wrote for a consumer while it was deleted becomes a dead letter', async () => {
-  const [deleted, other] = [await consumer(), await consumer()];
+  const [deleted, other] = [await q.consumer(), await q.consumer()];
   await q.query(sql`update consumers set deleted_at = clock_timestamp() where id = ${deleted}`);
   await many(deleted, 3, (index) => ({ dueInMs: index * 60_000 }));
-  const { id } = await add(other);
+  const { id } = await q.add(other);
   expect(ids(await q.claim())).toEqual([id]);
   const rows = await q.query(sql`
     select distinct status, cause, settled_at <= clock_timestamp() as settled, token

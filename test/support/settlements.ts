@@ -1,9 +1,10 @@
+import { type RawBuilder, sql } from 'kysely';
 import { postgresConsumerTroubles } from '../../src/adapters/postgres/consumer-troubles.ts';
 import { connect, type Database } from '../../src/adapters/postgres/database.ts';
 import { postgresDeliveryQueue } from '../../src/adapters/postgres/delivery-queue.ts';
-import { sql } from 'kysely';
 import { type AttemptResult, type DeliveryPolicy, type FailureCause, judge } from '../../src/domain/delivery.ts';
 import type { ClaimedDelivery, Settlement } from '../../src/domain/delivery-ports.ts';
+import { type ConsumerRow, type DeliveryRow, insertConsumer, insertDelivery } from './delivery-rows.ts';
 import { testDatabase } from './postgres.ts';
 
 export const policy: DeliveryPolicy = {
@@ -39,6 +40,11 @@ export function failed(
   return settlement(delivery, { cause, status: null, error: `it was ${cause}`, ...result });
 }
 
+/** How many seconds from now `column` is, rounded up to 15: however slow the machine is. */
+export function quarters(column: string) {
+  return sql<number>`greatest(0, ceil(extract(epoch from ${sql.ref(column)} - clock_timestamp()) / 15) * 15)::int`;
+}
+
 /** One relay's part of a queue: connections of its own. */
 export function relayOf(url: string, pool = 4) {
   const db = connect(url, { pool });
@@ -47,24 +53,49 @@ export function relayOf(url: string, pool = 4) {
   return { db, queue, claim, troubles: postgresConsumerTroubles(db) };
 }
 
-/** A database for a file, and a relay's part of it. */
+/** A database for a file, a relay's part of it, and what tests do to its rows and read of them. */
 export async function newDeliveryQueue() {
   const { url, drop } = await testDatabase();
   const relay = relayOf(url);
   const others: Database[] = [];
+  async function query<Row>(statement: RawBuilder<Row>): Promise<Row[]> {
+    return relay.db.read(async (queries) => (await statement.execute(queries)).rows);
+  }
   return {
     ...relay,
+    query,
     settle: (...settlements: readonly Settlement[]) => relay.queue.settle(settlements, 'relay-1'),
     another() {
       const other = relayOf(url);
       others.push(other.db);
       return other;
     },
-    /** No consumer, no delivery. */
-    clear: () => relay.db.read((queries) => sql`truncate consumers, deliveries cascade`.execute(queries)),
-    async query<Row>(statement: ReturnType<typeof sql<Row>>): Promise<Row[]> {
-      return relay.db.read(async (queries) => (await statement.execute(queries)).rows);
+    consumer: (row?: ConsumerRow) => insertConsumer(relay.db, row),
+    add: (consumerId: string, row?: DeliveryRow) => insertDelivery(relay.db, consumerId, row),
+    /** Claims the one delivery that is due. */
+    async only(): Promise<ClaimedDelivery> {
+      const [one, ...more] = await relay.claim();
+      if (one === undefined || more.length > 0) throw new Error('not exactly one is due');
+      return one;
     },
+    leaseOver: () =>
+      query(sql`update deliveries set next_attempt_at = clock_timestamp() - interval '1 s' where token is not null`),
+    setHealth: (consumerId: string, columns: string) =>
+      query(sql`update consumer_health set ${sql.raw(columns)} where consumer_id = ${consumerId}`),
+    async health(consumerId: string): Promise<Record<string, unknown>> {
+      const [row] = await query(sql<Record<string, unknown>>`
+        select mode, epoch, failing_orders, connection_failures, successes, relapses, reason, send_limit,
+          trouble_since is not null as is_dated, next_probe_at < clock_timestamp() + interval '30 s' as is_probed_soon,
+          ${quarters('throttled_until')} as throttle, throttle_streak
+        from consumer_health where consumer_id = ${consumerId}`);
+      return row ?? {};
+    },
+    changes: (consumerId: string) =>
+      query(
+        sql`select action, actor, reason, state from consumer_changes where consumer_id = ${consumerId} order by id`,
+      ),
+    /** No consumer, no delivery. */
+    clear: () => query(sql`truncate consumers, deliveries cascade`),
     async stop() {
       await Promise.all([relay.db, ...others].map((db) => db.destroy()));
       await drop();

@@ -1,0 +1,168 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { delivered, failed, newDeliveryQueue, settlement } from '../support/settlements.ts';
+import { pooled } from '../support/wait.ts';
+
+let q: Awaited<ReturnType<typeof newDeliveryQueue>>;
+beforeAll(async () => {
+  q = await newDeliveryQueue();
+});
+beforeEach(() => q.clear());
+afterAll(() => q.stop());
+
+const rows = () =>
+  q.query(sql<{ status: string; token: string | null }>`select status, token from deliveries order by id`);
+
+/** A consumer with this many deliveries under way, each of its own order. */
+async function underWay(count: number) {
+  const id = await q.consumer({ maxInFlight: 1000 });
+  await pooled(Array.from({ length: count }), 4, () => q.add(id));
+  return { id, claimed: await q.claim() };
+}
+
+describe('a consumer’s health', () => {
+  test('is not touched by the successes of one that is well', async () => {
+    const { id, claimed } = await underWay(5);
+    const version = () =>
+      q.query(sql`select xmin::text, ctid::text, xmax::text from consumer_health where consumer_id = ${id}`);
+    const before = await version();
+    await q.settle(...claimed.map(delivered));
+    expect(await version()).toEqual(before);
+  });
+
+  test('forgets the failures of the past with a success', async () => {
+    const { id, claimed } = await underWay(2);
+    await q.settle(...claimed.map((one) => failed(one)));
+    expect(await q.health(id)).toMatchObject({ mode: 'normal', reason: 'http_500' });
+    expect((await q.health(id))?.['failing_orders']).toHaveLength(2);
+    await q.add(id);
+    await q.settle(delivered(await q.only()));
+    expect(await q.health(id)).toMatchObject({ mode: 'normal', failing_orders: [], reason: null });
+    expect(await q.changes(id)).toEqual([]);
+  });
+
+  test('becomes trouble once with failures of several orders, whoever sees them', async () => {
+    const { id, claimed } = await underWay(6);
+    const relays = [q, q.another()];
+    const settled = await Promise.all(
+      relays.map(({ queue }, index) =>
+        queue.settle(
+          claimed.filter((_, at) => at % 2 === index).map((one) => failed(one)),
+          `relay-${index}`,
+        ),
+      ),
+    );
+    expect(settled.flatMap(({ troubled }) => troubled).filter(({ began }) => began)).toEqual([
+      { consumerId: id, epoch: 1, began: true },
+    ]);
+    expect(await q.health(id)).toMatchObject({
+      mode: 'probing',
+      epoch: 1,
+      reason: 'http_500',
+      is_dated: true,
+      is_probed_soon: true,
+    });
+    expect(await q.changes(id)).toEqual([
+      { action: 'trouble_began', actor: 'evenkeel', reason: 'http_500', state: 'enabled' },
+    ]);
+  });
+
+  test('is heard in the order in which attempts ended, of the whole batch', async () => {
+    const { id, claimed } = await underWay(4);
+    const now = Date.now();
+    const outcomes = claimed.map((one, index) => {
+      const startedAt = new Date(now + index);
+      return index === 2 ? settlement(one, { startedAt }) : failed(one, 'http_500', { startedAt });
+    });
+    await q.settle(...outcomes.toReversed());
+    expect(await q.health(id)).toMatchObject({ mode: 'normal', failing_orders: [claimed[3]?.orderId] });
+  });
+
+  test('is back in the same trouble when it fails while it recovers', async () => {
+    const id = await q.consumer();
+    await q.setHealth(id, "mode = 'recovering', epoch = 4, send_limit = 8, trouble_since = clock_timestamp()");
+    await q.add(id);
+    await q.add(id);
+    const outcomes = (await q.claim()).map((one) => failed(one, 'connection_refused'));
+    const settled = await q.settle(...outcomes);
+    expect(settled.troubled).toEqual([{ consumerId: id, epoch: 4, began: false }]);
+    expect(await q.health(id)).toMatchObject({ mode: 'probing', epoch: 4, send_limit: null, is_probed_soon: true });
+    expect(await q.changes(id)).toEqual([]);
+  });
+});
+
+describe('a consumer that is overloaded', () => {
+  const throttled = async (id: string, result: Parameters<typeof failed>[2] = {}) => {
+    await q.setHealth(id, "throttled_until = clock_timestamp() - interval '1 second'");
+    await q.add(id);
+    await q.settle(failed(await q.only(), 'http_429', { status: 429, ...result }));
+    return q.health(id);
+  };
+
+  test('waits as long as it asks, and longer each time where it says nothing', async () => {
+    const id = await q.consumer();
+    const found = [];
+    for (let time = 0; time < 6; time += 1) found.push(await throttled(id));
+    expect(found).toMatchObject([15, 30, 60, 120, 240, 300].map((throttle) => ({ mode: 'normal', throttle })));
+    expect(await throttled(id, { retryAfterMs: 45_000 })).toMatchObject({ throttle: 45, throttle_streak: 7 });
+    await q.setHealth(id, 'throttled_until = null');
+    await q.add(id);
+    await q.settle(delivered(await q.only()));
+    expect(await throttled(id)).toMatchObject({ throttle: 15, throttle_streak: 1 });
+  });
+
+  test('is heard once, however many were under way', async () => {
+    const { id, claimed } = await underWay(4);
+    for (const one of claimed) await q.settle(failed(one, 'http_429'));
+    expect(await q.health(id)).toMatchObject({ throttle: 15, throttle_streak: 1 });
+  });
+
+  test('never waits for less because another answer asks for less', async () => {
+    const { id, claimed } = await underWay(2);
+    const [long, short] = claimed;
+    if (long === undefined || short === undefined) throw new Error('two were due');
+    await q.settle(failed(long, 'http_503', { retryAfterMs: 60_000 }));
+    await q.settle(failed(short, 'http_503', { retryAfterMs: 1000 }));
+    expect(await q.health(id)).toMatchObject({ throttle: 60 });
+  });
+});
+
+test('410 disables a consumer, once, and its delivery is kept', async () => {
+  const { id, claimed } = await underWay(3);
+  const [one, two, three] = claimed;
+  if (one === undefined || two === undefined || three === undefined) throw new Error('three were due');
+  const settled = await Promise.all([
+    q.settle(failed(one, 'http_410'), failed(two, 'http_410')),
+    q.another().queue.settle([failed(three, 'http_410')], 'relay-2'),
+  ]);
+  expect(settled.flatMap(({ disabled }) => disabled)).toEqual([id]);
+  const [found] = await q.query(sql`select state, state_reason, version from consumers`);
+  expect(found).toEqual({ state: 'disabled', state_reason: 'answered 410 Gone', version: 2 });
+  expect(await q.changes(id)).toEqual([
+    { action: 'disabled', actor: 'evenkeel', reason: 'answered 410 Gone', state: 'disabled' },
+  ]);
+  expect(await rows()).toMatchObject([{ status: 'pending' }, { status: 'pending' }, { status: 'pending' }]);
+  expect(await q.claim()).toEqual([]);
+});
+
+test('relays that settle at once, whatever the order of what they have, never wait for each other', async () => {
+  const consumers = await Promise.all(Array.from({ length: 4 }, () => q.consumer({ maxInFlight: 1000 })));
+  const relays = [q, q.another(), q.another()];
+  const causes = ['http_500', 'http_410', 'connection_refused', 'http_429'] as const;
+  for (let round = 0; round < 8; round += 1) {
+    await q.query(sql`update consumers set state = 'enabled'`);
+    await q.query(sql`update consumer_health set mode = 'normal', throttled_until = null`);
+    for (const id of consumers) await pooled(Array.from({ length: 6 }), 4, () => q.add(id));
+    const claimed = (await q.claim(200)).toSorted(() => Math.random() - 0.5);
+    await Promise.all(
+      relays.map(({ queue }, lane) => {
+        const mine = claimed.filter((_, index) => index % relays.length === lane);
+        return queue.settle(
+          mine.map((one, index) => (index % 5 === 4 ? delivered(one) : failed(one, causes[index % 4]))),
+          'r',
+        );
+      }),
+    );
+    expect((await rows()).filter(({ token }) => token !== null)).toEqual([]);
+  }
+});
