@@ -3,12 +3,17 @@ import { parseTraceparent, withTraceparent } from '../telemetry/trace-context.ts
 import { CallerGone, readBody } from './body.ts';
 import { callbackRoutes } from './callbacks.ts';
 import { catalogRoutes } from './catalog.ts';
+import { consumerActionRoutes } from './consumer-actions.ts';
+import { consumerRoutes } from './consumers.ts';
+import { deadLetterRoutes } from './dead-letters.ts';
 import type { ApiDeps } from './deps.ts';
 import { docsRoutes } from './docs.ts';
+import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
 import { orderChangeRoutes } from './order-changes.ts';
 import { orderRoutes } from './orders.ts';
 import { ApiProblem, toProblem } from './problems.ts';
+import { redriveRoutes } from './redrives.ts';
 import { RequestScope } from './request-scope.ts';
 import { send, sendProblem } from './respond.ts';
 import type { Route } from './route.ts';
@@ -21,6 +26,11 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
   const described = [
     ...orderRoutes(deps),
     ...orderChangeRoutes(deps),
+    ...eventRoutes(deps),
+    ...consumerRoutes(deps),
+    ...consumerActionRoutes(deps),
+    ...redriveRoutes(deps),
+    ...deadLetterRoutes(deps),
     ...catalogRoutes(deps),
     ...callbackRoutes(deps),
     ...healthRoutes(deps),

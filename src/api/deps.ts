@@ -1,4 +1,6 @@
 import type { Catalog, Inbox, Intake, OrderViews, Requests } from '../domain/order-ports.ts';
+import type { Consumers, DeadLetters, EventViews, Redrives } from '../domain/consumer-ports.ts';
+import type { DeliveryWorkflows, EventSender } from '../domain/delivery-ports.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { WorkflowPort } from './workflows.ts';
 
@@ -19,6 +21,17 @@ export interface ApiDeps {
   readonly catalog: Catalog;
   readonly inbox: Inbox;
   readonly workflows: WorkflowPort;
+  readonly consumers: Consumers;
+  readonly events: EventViews;
+  readonly deadLetters: DeadLetters;
+  readonly redrives: Redrives;
+  readonly deliveryWorkflows: DeliveryWorkflows;
+  /** For test events; all others are the relay's. */
+  readonly sender: EventSender;
+  /** In CIDR form: where webhooks may go beside the public internet. */
+  readonly webhookNetworks: readonly string[];
+  /** Whether a RabbitMQ is configured, so that consumers may be reached over it. */
+  readonly hasBroker: boolean;
   readonly readiness: readonly ReadinessCheck[];
   /** Absent: callbacks are refused. */
   readonly carrierSecret: string | undefined;

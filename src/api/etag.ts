@@ -19,7 +19,7 @@ export function readIfMatch(header: string | undefined): VersionCondition {
   if (tag === undefined || others.length > 0) {
     throw new ApiProblem(
       'invalid_header',
-      `If-Match must be one entity tag in quotes, as in the ETag of the order, or *; got ${JSON.stringify(header)}`,
+      `If-Match must be one entity tag in quotes, as in the ETag of what you saw, or *; got ${JSON.stringify(header)}`,
       { errors: [{ parameter: 'If-Match', detail: 'must be one entity tag such as "3", or *' }] },
     );
   }

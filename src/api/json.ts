@@ -68,3 +68,18 @@ export function canonicalJson(value: unknown): string {
   }
   return JSON.stringify(value);
 }
+
+/** Why a JSON value cannot be kept in PostgreSQL's jsonb or is nobody's honest wish; undefined if it can. */
+export function jsonProblem(value: unknown, levels = 20): string | undefined {
+  if (typeof value === 'string') {
+    return value.isWellFormed() && !value.includes('\0') ? undefined : 'must not contain NUL or half a character';
+  }
+  if (typeof value === 'number') return Number.isFinite(value) ? undefined : 'must not contain a number beyond 1.8e308';
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (levels === 0) return 'must not be nested that deep';
+  for (const [name, member] of Object.entries(value)) {
+    const problem = jsonProblem(name) ?? jsonProblem(member, levels - 1);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}

@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { webhookSchemas, webhooks } from './openapi-webhooks.ts';
 import { type ProblemCode, problemStatus, problemTitle, problemType, saysWhenToRetry } from './problems.ts';
-import type { DocumentedAnswer, Route } from './route.ts';
+import { type DocumentedAnswer, type Route, tags } from './route.ts';
 import { named } from './schemas.ts';
 
 type Json = Readonly<Record<string, unknown>>;
@@ -22,15 +23,17 @@ export function openapiDocument(routes: readonly Route[], version: string): Json
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
-    tags: ['Orders', 'Catalog', 'Callbacks', 'Operations'].map((name) => ({ name })),
+    tags: tags.map((name) => ({ name })),
     paths,
+    webhooks: webhooks(),
     components: { schemas: componentSchemas() },
   };
 }
 
 function componentSchemas(): Record<string, Json> {
   const { schemas } = z.toJSONSchema(named, { io: 'input', uri: (id) => `#/components/schemas/${id}` });
-  return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, plain(schema)]));
+  const all = Object.entries({ ...schemas, ...webhookSchemas() });
+  return Object.fromEntries(all.map(([id, schema]) => [id, plain(schema)]));
 }
 
 function operation(described: Route): Json {

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DomainFailure } from '../domain/failures.ts';
 import type { IntakeResult, OrderView } from '../domain/order-ports.ts';
@@ -7,12 +6,9 @@ import { currentTraceparent } from '../telemetry/trace-context.ts';
 import { bestEffort } from './best-effort.ts';
 import type { ApiDeps } from './deps.ts';
 import { etagOf, noneMatch } from './etag.ts';
-import { canonicalJson } from './json.ts';
+import { idempotencyKey, idempotencyOf } from './idempotency.ts';
 import { type Answer, type RequestContext, type Route, route } from './route.ts';
-import { address, currency, named, order, orderId, orderSummary, paymentToken, sku, word } from './schemas.ts';
-
-/** Until keys exist that tell callers apart, all are one. */
-const caller = 'default';
+import { address, currency, named, order, orderId, orderSummary, page, paymentToken, sku, word } from './schemas.ts';
 
 const newOrder = z.strictObject({
   customerId: word(100),
@@ -28,10 +24,6 @@ named.add(newOrder, { id: 'NewOrder' });
 
 const orderList = z.object({ data: z.array(orderSummary), nextCursor: z.string().nullable() });
 named.add(orderList, { id: 'OrderList' });
-
-const idempotencyKey = z
-  .string('is missing; send a key of your own for this order, such as its number with you, and the same when you retry')
-  .regex(/^[\x20-\x7e]{1,255}$/, 'must be 1 to 255 printable ASCII characters');
 
 const maxWaitMs = 30_000;
 
@@ -50,7 +42,7 @@ export function orderRoutes(deps: ApiDeps): readonly Route[] {
       summary: 'Submit an order',
       description:
         'The order is kept once this answers, whatever fails afterwards. The same key with the same body never makes a second order: within 72 h it gets the first answer again, later the order as it is then.',
-      headers: z.object({ 'idempotency-key': idempotencyKey }),
+      headers: z.object({ 'idempotency-key': idempotencyKey('order, such as its number with you') }),
       body: newOrder,
       answers: {
         202: {
@@ -61,9 +53,8 @@ export function orderRoutes(deps: ApiDeps): readonly Route[] {
       },
       problems: ['idempotency_key_missing', 'idempotency_key_reused', 'idempotency_in_progress', 'store_unavailable'],
       async handle({ headers, body }, context) {
-        const key = headers['idempotency-key'];
-        const bodyHash = createHash('sha256').update(canonicalJson(body)).digest('hex');
-        const result = await deps.intake.accept(body, { caller, key, bodyHash }, currentTraceparent());
+        const idempotency = idempotencyOf(headers['idempotency-key'], body);
+        const result = await deps.intake.accept(body, idempotency, currentTraceparent());
         if (result.kind === 'created') await startWorkflow(deps, context, result.order);
         return acceptedAnswer(result, context);
       },
@@ -78,8 +69,7 @@ export function orderRoutes(deps: ApiDeps): readonly Route[] {
         status: z.enum(orderStatuses).optional(),
         customerId: word(100).optional(),
         attention: z.enum(['true', 'false']).optional().describe('Only those that wait for a person, or only others'),
-        limit: z.coerce.number().int().min(1).max(200).default(50),
-        cursor: word(500).optional().describe('`nextCursor` of the page before'),
+        ...page,
       }),
       answers: { 200: { description: 'One page', schema: orderList } },
       problems: ['invalid_input', 'store_unavailable'],

@@ -5,7 +5,10 @@ import { jsonOf } from './body.ts';
 import type { ProblemCode } from './problems.ts';
 import { type Place, validate } from './validate.ts';
 
-export type Method = 'get' | 'put' | 'post';
+export type Method = 'get' | 'put' | 'post' | 'patch' | 'delete';
+
+/** The groups of the document, in its order. */
+export const tags = ['Orders', 'Events', 'Consumers', 'Dead letters', 'Catalog', 'Callbacks', 'Operations'] as const;
 
 /** What a handler may know of its request beside the validated input. */
 export interface RequestContext {
@@ -45,7 +48,7 @@ interface Documentation {
   /** In OpenAPI's form: `/v1/orders/{id}`. */
   readonly path: string;
   readonly operationId: string;
-  readonly tag: 'Orders' | 'Catalog' | 'Callbacks' | 'Operations';
+  readonly tag: (typeof tags)[number];
   readonly summary: string;
   readonly description?: string;
   /** Problems beyond those that follow from the parts of the request. */

@@ -33,13 +33,35 @@ export const sku = word(64).regex(/^(?!\.{1,2}$)/, 'must not be . or ..');
 
 export const orderId = z.uuid().toLowerCase();
 
+/** The path of one thing that goes by a UUID. */
+export const uuidPath = z.strictObject({ id: z.uuid().toLowerCase() });
+
+/** What every list takes. */
+export const page = {
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: word(500).optional().describe('`nextCursor` of the page before'),
+};
+
+/** A moment in a query or a body, in any offset; passed on in UTC. */
+export const moment = z.iso
+  .datetime({ offset: true })
+  .transform((at) => new Date(at).toISOString())
+  .optional();
+
+const actor = text(200).default('unknown').describe('Who does it; kept with what was done');
+const why = text(500);
+/** Who and why, for what may go without a reason. */
+export const audit = { actor, reason: why.nullable().default(null).describe('Kept with what was done') };
+/** The same for what nobody would understand later without one. */
+export const justified = { actor, reason: why.describe('Kept with what was done') };
+
 export const currency = z
   .string()
   .regex(/^[A-Z]{3}$/, 'must be three capital letters (ISO 4217) such as GBP')
   .refine((code) => currencyExponent(code) !== undefined, 'is no currency (ISO 4217) that is known here');
 
 const minor = z.int().min(0);
-const instant = z.iso.datetime();
+export const instant = z.iso.datetime();
 
 export const address = z.strictObject({
   name: text(200),

@@ -13,12 +13,17 @@ const maxErrors = 100;
 export function validate<S extends z.ZodType>(schema: S, value: unknown, place: Place, code: ProblemCode): z.output<S> {
   const parsed = schema.safeParse(value, { reportInput: true });
   if (parsed.success) return parsed.data;
-  const all = firstAtEachPlace(parsed.error.issues.flatMap((issue) => errorsOf(issue, place)));
+  const all = errorsIn(parsed.error, place);
   const errors = all.slice(0, maxErrors);
   const first = errors[0];
   const where = first?.parameter ?? (first?.pointer === '' ? 'the body' : first?.pointer);
   const others = all.length > 1 ? ` (and ${all.length - 1} more: see errors)` : '';
   throw new ApiProblem(code, `${where}: ${first?.detail}${others}`, { errors });
+}
+
+/** All that is wrong, the first at each place; parse with `reportInput`, so that each can say what it got. */
+export function errorsIn(error: z.ZodError, place: Place): readonly ProblemError[] {
+  return firstAtEachPlace(error.issues.flatMap((issue) => errorsOf(issue, place)));
 }
 
 function errorsOf(issue: z.core.$ZodIssue, place: Place): readonly ProblemError[] {

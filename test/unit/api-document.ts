@@ -10,9 +10,17 @@ export interface Operation {
   readonly responses: Readonly<Record<string, { description: string; content?: Record<string, { schema: object }> }>>;
 }
 
+export interface Webhook {
+  readonly operationId: string;
+  readonly parameters: readonly { name: string; in: string; required: boolean }[];
+  readonly requestBody: { content: Record<string, { schema: { $ref: string }; example: unknown }> };
+  readonly responses: Readonly<Record<string, { description: string }>>;
+}
+
 export interface Document {
   readonly openapi: string;
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly webhooks: Readonly<Record<string, Readonly<Record<'post', Webhook>>>>;
   readonly components: { readonly schemas: Readonly<Record<string, object>> };
 }
 

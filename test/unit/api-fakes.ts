@@ -5,8 +5,9 @@ import type { ApiDeps } from '../../src/api/deps.ts';
 import { listen } from '../../src/api/server.ts';
 import type { AttentionView, OrderView } from '../../src/domain/order-ports.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
+import { type Asked, deliveryFakes, orderId } from './api-delivery-fakes.ts';
 
-export const orderId = '7f6f3c1e-58a5-4c6e-9a7e-0f4b8f6f2a11';
+export { orderId };
 export const carrierSecret = 'a secret between the two of us';
 
 export const newOrder = {
@@ -69,6 +70,8 @@ export interface LogLine {
 }
 
 export interface Fakes extends ApiDeps {
+  hasBroker: boolean;
+  webhookNetworks: readonly string[];
   carrierSecret: string | undefined;
   draining?: AbortSignal;
   readiness: ApiDeps['readiness'];
@@ -81,7 +84,7 @@ export interface Fakes extends ApiDeps {
 export function fakes(): Fakes {
   const calls: Fakes['calls'] = [];
   const lines: LogLine[] = [];
-  const asked = <T>(answer: T, ...call: readonly [string, ...unknown[]]): Promise<T> => {
+  const asked: Asked = (answer, ...call) => {
     calls.push(call);
     return Promise.resolve(answer);
   };
@@ -129,6 +132,9 @@ export function fakes(): Fakes {
       decide: (...args) => asked(undefined, 'workflows.decide', ...args),
       restart: (...args) => asked(undefined, 'workflows.restart', ...args),
     },
+    ...deliveryFakes(asked),
+    webhookNetworks: [],
+    hasBroker: true,
     readiness: [{ name: 'postgres', check: () => asked(undefined, 'readiness.postgres') }],
     carrierSecret,
     log: { info: write('info'), warn: write('warn'), error: write('error') },

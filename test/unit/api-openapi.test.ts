@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { apiRoutes } from '../../src/api/app.ts';
+import { eventTypes } from '../../src/domain/events.ts';
 import { expectAsDocumented, openApiDocument, operationOf, validator } from './api-document.ts';
+import { consumerId, eventId, letterId, newConsumer, redriveId } from './api-delivery-fakes.ts';
 import { carrierHeaders, fakes, newOrder, orderId, serve } from './api-fakes.ts';
 
 const article = { description: 'Heart', priceMinor: 255, currency: 'GBP' };
@@ -14,6 +16,10 @@ const callback = {
   at: '2026-01-02T03:04:05Z',
 };
 const stranger = '00000000-0000-4000-8000-000000000000';
+
+const consumers = `/v1/consumers/${consumerId}`;
+const letters = `/v1/dead-letters/${letterId}`;
+const redrives = `/v1/redrives/${redriveId}`;
 
 interface Example {
   readonly path?: string;
@@ -37,6 +43,45 @@ const examples: Readonly<Record<string, Example>> = {
     body: decision,
     wrong: { path: '/v1/orders/x/decisions', status: 404 },
   },
+  listEventTypes: { wrong: { path: '/v1/event-types?type=x', status: 400 } },
+  listEvents: { wrong: { path: '/v1/events?limit=x', status: 400 } },
+  getEvent: { path: `/v1/events/${eventId}`, wrong: { path: `/v1/events/${stranger}`, status: 404 } },
+  createConsumer: { body: newConsumer, headers: { 'idempotency-key': 'k' }, wrong: { raw: '{}', status: 422 } },
+  listConsumers: { wrong: { path: '/v1/consumers?cursor=', status: 400 } },
+  getConsumer: { path: consumers, wrong: { path: `/v1/consumers/${stranger}`, status: 404 } },
+  changeConsumer: { path: consumers, body: { enabled: false }, wrong: { path: consumers, raw: '{}', status: 422 } },
+  deleteConsumer: { path: consumers, wrong: { path: `${consumers}?force=1`, status: 400 } },
+  pauseConsumer: { path: `${consumers}/pause`, wrong: { path: `/v1/consumers/${stranger}/pause`, status: 404 } },
+  resumeConsumer: { path: `${consumers}/resume`, wrong: { path: '/v1/consumers/x/resume', status: 404 } },
+  rotateConsumerSecret: {
+    path: `${consumers}/rotate-secret`,
+    headers: { 'if-match': '"3"' },
+    wrong: { path: `/v1/consumers/${stranger}/rotate-secret`, raw: '{', status: 400 },
+  },
+  pingConsumer: { path: `${consumers}/ping`, wrong: { path: '/v1/consumers/x/ping', status: 404 } },
+  listDeadLetters: { wrong: { path: '/v1/dead-letters?groupBy=colour', status: 400 } },
+  getDeadLetter: { path: letters, wrong: { path: '/v1/dead-letters/82', status: 404 } },
+  retryDeadLetter: { path: `${letters}/retry`, wrong: { path: '/v1/dead-letters/82/retry', raw: '{}', status: 404 } },
+  editDeadLetter: {
+    path: `${letters}/edit`,
+    body: { data: { totalMinor: 1530, currency: 'GBP' }, reason: 'a typo' },
+    wrong: { path: `${letters}/edit`, raw: '{"data": {}, "reason": "a typo"}', status: 422 },
+  },
+  discardDeadLetter: {
+    path: `${letters}/discard`,
+    body: { reason: 'a test' },
+    wrong: { path: `${letters}/discard`, raw: '{}', status: 422 },
+  },
+  createRedrive: {
+    body: { filter: { cause: 'http_500' } },
+    headers: { 'idempotency-key': 'k' },
+    wrong: { raw: '{"filter": {}}', status: 422 },
+  },
+  listRedrives: { wrong: { path: '/v1/redrives?state=x', status: 400 } },
+  getRedrive: { path: redrives, wrong: { path: `/v1/redrives/${stranger}`, status: 404 } },
+  pauseRedrive: { path: `${redrives}/pause`, wrong: { path: `${redrives}/pause`, raw: '{"a":1}', status: 422 } },
+  resumeRedrive: { path: `${redrives}/resume`, wrong: { path: '/v1/redrives/x/resume', status: 404 } },
+  stopRedrive: { path: `${redrives}/stop`, wrong: { path: '/v1/redrives/x/stop', status: 404 } },
   putCatalogItem: {
     path: '/v1/catalog/85123A',
     body: article,
@@ -124,6 +169,28 @@ describe('the OpenAPI document', () => {
     const bad = await send(method.toUpperCase(), wrong.path ?? path, sent);
     expect(bad.status).toBe(wrong.status);
     expectAsDocumented(document, operation, bad);
+  });
+});
+
+describe('the webhooks of the document', () => {
+  test('are one for every type of event and one for the test event, each with an example that is as it says', () => {
+    expect(Object.keys(document.webhooks)).toEqual([...eventTypes, 'evenkeel.ping.v1']);
+    for (const [type, { post }] of Object.entries(document.webhooks)) {
+      const { schema, example } = post.requestBody.content['application/cloudevents+json'] ?? {};
+      expect([type, validator(document, schema ?? {}).safeParse(example).error]).toEqual([type, undefined]);
+      expect(example).toMatchObject({ type, specversion: '1.0' });
+    }
+  });
+
+  test('say how they are signed and what follows from each answer', () => {
+    for (const { post } of Object.values(document.webhooks)) {
+      expect(post.parameters.map(({ name }) => name)).toEqual(['webhook-id', 'webhook-timestamp', 'webhook-signature']);
+      expect(Object.keys(post.responses).toSorted()).toEqual(['2XX', '410', '429', '503', 'default']);
+    }
+  });
+
+  test('allow fields that events may gain', () => {
+    expect(JSON.stringify(document.components.schemas['OrderStockReservedV1'])).not.toContain('additionalProperties');
   });
 });
 

@@ -1,8 +1,9 @@
 /** The tables of docs/, made from the code: the compiler asks for a line about everything that is new. */
 import { apiRoutes } from '../../src/api/app.ts';
+import { eventCatalog } from '../../src/api/event-catalog.ts';
 import { type ProblemCode, problemStatus, problemTitle, problemType, saysWhenToRetry } from '../../src/api/problems.ts';
 import { describeConfig } from '../../src/config.ts';
-import { type EventType, eventTypes } from '../../src/domain/events.ts';
+import { eventTypes } from '../../src/domain/events.ts';
 import { type FulfillmentStatus, fulfillmentMayBecome, fulfillmentStatuses } from '../../src/domain/fulfillment.ts';
 import { type OrderStatus, mayBecome, orderStatuses } from '../../src/domain/order.ts';
 import type { PaymentStatus } from '../../src/domain/payment.ts';
@@ -77,35 +78,6 @@ const decisions: Readonly<Record<DecisionAction, string>> = {
   reject: 'the review refuses the order',
 };
 
-const events: Readonly<Record<EventType, string>> = {
-  'evenkeel.order.created.v1': 'the order was accepted',
-  'evenkeel.order.review_started.v1': 'the risk rules want a person to look',
-  'evenkeel.order.stock_reserved.v1': 'stock was reserved and divided into fulfillments',
-  'evenkeel.order.stock_released.v1': 'reserved stock was given back',
-  'evenkeel.order.payment_authorized.v1': 'the gateway holds the amount',
-  'evenkeel.order.payment_declined.v1': 'the gateway refused to hold it',
-  'evenkeel.order.payment_captured.v1': "a fulfillment's share was charged",
-  'evenkeel.order.payment_voided.v1': 'the rest of the hold was released',
-  'evenkeel.order.payment_refunded.v1': 'a charge was given back',
-  'evenkeel.order.payment_failed.v1': 'the gateway refused to charge, release or give back, or it never happened',
-  'evenkeel.order.confirmed.v1': 'the order was confirmed',
-  'evenkeel.order.shipment_booked.v1': 'the carrier took the shipment on',
-  'evenkeel.order.shipment_refused.v1': 'the carrier refused it',
-  'evenkeel.order.shipment_cancelled.v1': 'the shipment will not leave',
-  'evenkeel.order.dispatched.v1': 'the shipment left the house',
-  'evenkeel.order.delivered.v1': 'it arrived',
-  'evenkeel.order.delivery_failed.v1': 'it was given up as lost',
-  'evenkeel.order.cancellation_requested.v1': 'somebody asked to cancel',
-  'evenkeel.order.cancellation_withdrawn.v1': 'the cancellation came too late; the order goes on',
-  'evenkeel.order.corrected.v1': 'a payment token or a shipping address was corrected',
-  'evenkeel.order.attention_opened.v1': 'the order waits for a person',
-  'evenkeel.order.attention_closed.v1': 'it waits no more, and why',
-  'evenkeel.order.completed.v1': 'the end: all delivered',
-  'evenkeel.order.partially_completed.v1': 'the end: some delivered',
-  'evenkeel.order.cancelled.v1': 'the end: cancelled',
-  'evenkeel.order.rejected.v1': 'the end: rejected',
-};
-
 /** What stands between `<!-- table NAME -->` and `<!-- end -->` in the pages of docs/. */
 export const tables = {
   settings: () =>
@@ -129,7 +101,7 @@ export const tables = {
   events: () =>
     table(
       ['Type', 'What happened'],
-      eventTypes.map((type) => [code(type), events[type]]),
+      eventTypes.map((type) => [code(type), eventCatalog[type].meaning]),
     ),
   problems: () =>
     table(

@@ -1,0 +1,214 @@
+import { z } from 'zod';
+import type { ConsumerDetails, ConsumerView, ConsumerWithSecret } from '../domain/consumer-ports.ts';
+import {
+  consumerModes,
+  consumerStates,
+  DEFAULT_MAX_IN_FLIGHT,
+  typePattern,
+  typesMatching,
+} from '../domain/consumers.ts';
+import { eventTypes } from '../domain/events.ts';
+import { eventSchemas } from './event-schemas.ts';
+import { jsonProblem } from './json.ts';
+import { audit, instant, named, text, word } from './schemas.ts';
+
+// ---- Requests -----------------------------------------------------------------------------------------------------
+
+const maxFilterBytes = 4_096;
+
+/** What an envelope has at its top; anything else there is most likely meant to stand under `data`. */
+const attributes = new Set(Object.keys(eventSchemas['evenkeel.order.created.v1'].shape));
+
+const pattern = z
+  .string()
+  .regex(typePattern, 'must be 1 to 100 of a-z, 0-9, _ and ., and * for any run of characters')
+  .refine((value) => !typePattern.test(value) || typesMatching(value).length > 0, {
+    error: ({ input }) => `takes in no type of event; got ${JSON.stringify(input)}. Known are ${eventTypes.join(', ')}`,
+  });
+
+/** Text that PostgreSQL cannot keep in jsonb is refused here, with its place. */
+const filter = z
+  .record(z.string(), z.unknown())
+  .superRefine((value, context) => {
+    const names = Object.keys(value);
+    const refuse = (message: string, path: readonly string[] = []) =>
+      context.addIssue({ code: 'custom', message, path: [...path], input: value });
+    if (names.length === 0) refuse('must name at least one field; leave it out to get every event');
+    for (const name of names.filter((one) => !attributes.has(one))) {
+      refuse('is no attribute of an event; what is particular to its type stands under data', [name]);
+    }
+    const problem = jsonProblem(value);
+    if (problem !== undefined) refuse(problem);
+    else if (Buffer.byteLength(JSON.stringify(value)) > maxFilterBytes)
+      refuse(`must be at most ${maxFilterBytes} bytes as JSON`);
+  })
+  .describe('Only events whose envelope contains all of this, such as `{"data": {"currency": "GBP"}}`');
+
+/** Not `amq.*`, which are the broker's, nor the nameless one, whose keys are queues. */
+const amqp = z.strictObject({
+  exchange: word(255)
+    .regex(/^(?!amq\.)/, "must not begin with amq.: these are the broker's own")
+    .default('evenkeel.events'),
+  routingKey: word(255).nullable().default(null).describe("Without one, the event's type is the key"),
+});
+
+const fields = {
+  name: text(100),
+  url: z.string().max(2_048).describe('An HTTP endpoint that gets signed webhooks'),
+  amqp: amqp.describe('An exchange of the RabbitMQ that Evenkeel is configured with'),
+  types: z.array(pattern).min(1).max(50).describe('Types of event; `*` stands for any run of characters'),
+  filter,
+  maxInFlight: z.int().min(1).max(1_000).describe('Deliveries under way at a time, over all workers'),
+  enabled: z.boolean().describe('Deliveries of a consumer that is not enabled are held, not dropped'),
+};
+
+const oneTarget = 'goes with no url beside it: a consumer has one target';
+
+export const newConsumer = z
+  .strictObject({
+    name: fields.name,
+    url: fields.url.optional(),
+    amqp: fields.amqp.optional(),
+    types: fields.types,
+    filter: fields.filter.nullable().default(null),
+    maxInFlight: fields.maxInFlight.default(DEFAULT_MAX_IN_FLIGHT),
+    enabled: fields.enabled.default(true),
+    ...audit,
+  })
+  .refine(({ url, amqp: exchange }) => url === undefined || exchange === undefined, {
+    path: ['amqp'],
+    message: oneTarget,
+  })
+  .refine(({ url, amqp: exchange }) => url !== undefined || exchange !== undefined, {
+    path: ['url'],
+    message: 'is missing; give a url, or amqp for an exchange',
+  });
+named.add(newConsumer, { id: 'NewConsumer' });
+
+export const consumerChange = z
+  .strictObject({
+    name: fields.name.optional(),
+    url: fields.url.optional(),
+    amqp: fields.amqp.optional(),
+    types: fields.types.optional(),
+    filter: fields.filter.nullable().optional(),
+    maxInFlight: fields.maxInFlight.optional(),
+    enabled: fields.enabled.optional(),
+    ...audit,
+  })
+  .refine(({ url, amqp: exchange }) => url === undefined || exchange === undefined, {
+    path: ['amqp'],
+    message: oneTarget,
+  })
+  .refine(
+    ({ actor: _actor, reason: _reason, ...change }) => Object.values(change).some((value) => value !== undefined),
+    {
+      path: [],
+      message: 'changes nothing; name at least one field of the consumer',
+    },
+  );
+named.add(consumerChange, { id: 'ConsumerChange' });
+
+// ---- Answers ------------------------------------------------------------------------------------------------------
+
+const consumerShape = {
+  id: z.uuid(),
+  name: z.string(),
+  url: z.string().optional(),
+  amqp: z.object({ exchange: z.string(), routingKey: z.string().nullable() }).optional(),
+  types: z.array(z.string()),
+  filter: z.record(z.string(), z.unknown()).nullable(),
+  maxInFlight: z.int(),
+  enabled: z.boolean(),
+  state: z
+    .enum(consumerStates)
+    .describe('`paused`, by a person; `disabled`, by a person, its own 410 or a long outage'),
+  stateReason: z.string().nullable().describe('Why it is paused or disabled'),
+  stateSince: instant,
+  version: z.int().min(0).describe('Rises with every change of these; the ETag'),
+  createdAt: instant,
+  formerSecretValidUntil: instant.nullable().describe('Until then each delivery is signed with the former secret too'),
+};
+
+export const consumer = z.object(consumerShape);
+named.add(consumer, { id: 'Consumer' });
+
+export const consumerList = z.object({ data: z.array(consumer), nextCursor: z.string().nullable() });
+named.add(consumerList, { id: 'ConsumerList' });
+
+export const consumerWithSecret = z.object({
+  ...consumerShape,
+  secret: z.string().describe('What deliveries are signed with; shown now and never again'),
+});
+named.add(consumerWithSecret, { id: 'ConsumerWithSecret' });
+
+export const consumerDetails = z.object({
+  ...consumerShape,
+  health: z.object({
+    mode: z.enum(consumerModes),
+    trouble: z.object({ since: instant, reason: z.string(), epoch: z.int() }).nullable(),
+    throttledUntil: instant.nullable().describe('It said that it is overloaded'),
+    backlog: z.int().min(0).describe('Deliveries that wait, those under way included'),
+    lagSeconds: z.number().min(0).describe('Age of the oldest of these'),
+    deadLetters: z.int().min(0),
+    lastHour: z.object({
+      attempts: z.int().min(0),
+      successes: z.int().min(0),
+      successRate: z.number().min(0).max(1).nullable().describe('Null without attempts'),
+    }),
+    lastSuccessAt: instant.nullable(),
+    lastFailures: z.array(
+      z.object({
+        at: instant,
+        eventId: z.string(),
+        cause: z.string(),
+        status: z.int().nullable(),
+        error: z.string().nullable(),
+      }),
+    ),
+  }),
+});
+named.add(consumerDetails, { id: 'ConsumerDetails' });
+
+export const pingResult = z.object({
+  eventId: z.uuid(),
+  outcome: z.enum(['delivered', 'failed']),
+  cause: z.string().nullable(),
+  status: z.int().nullable(),
+  answer: z.string().nullable().describe('Its first 4 KiB'),
+  error: z.string().nullable().describe('In words'),
+  durationMs: z.number().min(0),
+});
+named.add(pingResult, { id: 'PingResult' });
+
+/** A consumer as the API shows it: its target by its kind, and a secret nowhere. */
+export function shownConsumer(view: ConsumerView): z.output<typeof consumer> {
+  const { id, name, target, types, filter: only, maxInFlight, state, stateReason, stateSince } = view;
+  const { version, createdAt, formerSecretValidUntil } = view;
+  return {
+    id,
+    name,
+    ...(target.kind === 'http'
+      ? { url: target.url }
+      : { amqp: { exchange: target.exchange, routingKey: target.routingKey } }),
+    types: [...types],
+    filter: only,
+    maxInFlight,
+    enabled: state === 'enabled',
+    state,
+    stateReason,
+    stateSince,
+    version,
+    createdAt,
+    formerSecretValidUntil,
+  };
+}
+
+export function shownWithSecret(view: ConsumerWithSecret): z.output<typeof consumerWithSecret> {
+  return { ...shownConsumer(view), secret: view.secret };
+}
+
+export function shownDetails(view: ConsumerDetails): z.output<typeof consumerDetails> {
+  const { lastFailures, ...health } = view.health;
+  return { ...shownConsumer(view), health: { ...health, lastFailures: [...lastFailures] } };
+}

@@ -1,0 +1,18 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { Idempotency } from '../domain/order-ports.ts';
+import { canonicalJson } from './json.ts';
+
+/** Until keys exist that tell callers apart, all are one. */
+const caller = 'default';
+
+/** The header `Idempotency-Key`; `thing` says for what one is chosen. */
+export const idempotencyKey = (thing: string) =>
+  z
+    .string(`is missing; send a key of your own for this ${thing}, and the same when you retry`)
+    .regex(/^[\x20-\x7e]{1,255}$/, 'must be 1 to 255 printable ASCII characters');
+
+/** Bodies that differ in the order of their fields alone are the same. */
+export function idempotencyOf(key: string, body: unknown): Idempotency {
+  return { caller, key, bodyHash: createHash('sha256').update(canonicalJson(body)).digest('hex') };
+}
