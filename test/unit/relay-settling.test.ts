@@ -56,17 +56,22 @@ describe('writing outcomes', () => {
     expect(sender.sent).toHaveLength(6);
   });
 
-  test('finds the one that cannot be written: the others are, and it alone is given up', async () => {
-    const { queue, said } = running({ concurrency: 64 });
+  test('finds the one that cannot be written: the others are, in batches again, and its place is free', async () => {
+    const { queue, said } = running({ concurrency: 50 });
     queue.beforeSettle = (batch) =>
       batch.some(({ delivery }) => delivery.id === 23) ? Promise.reject(new TypeError('a bug')) : Promise.resolve();
     queue.add(50);
     await pass(LEASE_MS - 1_000);
     expect(queue.count('delivered')).toBe(49);
     expect(said('error', 'cannot be written')).toMatchObject([['error', expect.anything(), { eventId: 'e23' }]]);
+    expect(queue.settles.at(-1)?.length).toBeGreaterThan(1);
     queue.beforeSettle = async () => undefined;
     await pass(5_000);
     expect(queue.count('delivered')).toBe(50);
+    queue.add(50);
+    await pass(200);
+    expect(queue.claims.at(-1)?.limit).toBe(50);
+    expect(queue.settles.at(-1)).toHaveLength(50);
   });
 
   test('that comes too late is told, and not taken for an outcome', async () => {
