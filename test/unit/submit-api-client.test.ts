@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { ApiRefusal, ApiUnavailable, createApiClient, Interrupted } from '../../src/commands/api-client.ts';
 import { apiUrl } from '../../src/commands/words.ts';
 import { type FakeApi, startFakeApi, until } from './submit-api.ts';
@@ -11,6 +11,7 @@ afterEach(() => api.close());
 
 const never = new AbortController().signal;
 const quick = { first: 1, most: 5 };
+const HOUR_MS = 3_600_000;
 function client(options: Partial<Parameters<typeof createApiClient>[0]> = {}) {
   return createApiClient({ url: new URL(api.url), signal: never, backoffMs: quick, ...options });
 }
@@ -44,17 +45,18 @@ describe('the client of the API', () => {
   });
 
   test('has patience with an API that answers others in between', async () => {
-    const shared = client({ patienceMs: 150, backoffMs: { first: 20, most: 20 } });
-    let others = 0;
-    api.trouble = ({ path, before }) => (path === '/v1/stock/BUSY' && before < 30 ? { status: 503 } : undefined);
-    const busy = shared.get('/v1/stock/BUSY');
-    const settled = busy.then(
-      () => 'answered',
-      (error: unknown) => error,
-    );
-    while ((await Promise.race([settled, shared.get('/livez').then(() => undefined)])) === undefined) others += 1;
-    expect(await settled).toMatchObject({ code: 'not_found' });
-    expect(others).toBeGreaterThan(0);
+    // Its clock stands still but for what each refusal takes: an hour, before which another request is answered.
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const shared = client({ patienceMs: 2 * HOUR_MS });
+    api.trouble = async ({ path, before }) => {
+      if (path !== '/v1/stock/BUSY' || before === 5) return undefined;
+      vi.setSystemTime(Date.now() + HOUR_MS);
+      await shared.get('/livez');
+      return { status: 503 };
+    };
+    await expect(shared.get('/v1/stock/BUSY')).rejects.toMatchObject({ code: 'not_found' });
+    expect(api.log.filter((line) => line === 'GET /livez')).toHaveLength(5);
   });
 
   test('takes any other refusal as final, with its code and what it says to do', async () => {
