@@ -7,12 +7,21 @@ import { httpCarrier } from '../../src/adapters/http/carrier.ts';
 import { httpPaymentGateway } from '../../src/adapters/http/payment-gateway.ts';
 import { DomainFailure } from '../../src/domain/failures.ts';
 import type { PaymentGateway } from '../../src/domain/provider-ports.ts';
+import type { Attempt } from '../../src/domain/step-ports.ts';
 import { attempt, newKey, newShipment } from '../support/provider-conformance.ts';
 import { type TestSandbox, startSandbox } from '../support/sandbox.ts';
+import { waitFor } from '../support/wait.ts';
 
 const token = 'tok_visa';
 const newRequest = () => ({ orderId: randomUUID(), amountMinor: 1_000, currency: 'GBP', token });
-const impatient = () => ({ signal: AbortSignal.timeout(300) });
+
+/** An attempt whose time is over as soon as `holds`, which is asked again and again. */
+function overOnce(holds: () => Promise<boolean>): Attempt {
+  const over = new AbortController();
+  const asking = waitFor('the attempt has come so far', holds, 10_000);
+  asking.catch(() => undefined).finally(() => over.abort());
+  return { signal: over.signal };
+}
 
 async function failureOf(call: Promise<unknown>): Promise<DomainFailure> {
   const error: unknown = await call.then(
@@ -49,6 +58,8 @@ describe('scripted faults, seen through the adapters', () => {
   afterEach(async () => sandbox.clearFaults());
   afterAll(async () => sandbox.stop());
   const effectsOf = async ({ orderId }: { orderId: string }) => sandbox.ledger({ orderId });
+  const overOnceHit = () => overOnce(async () => (await sandbox.faults()).some(({ hits }) => hits > 0));
+  const overOnceDone = (request: { orderId: string }) => overOnce(async () => (await effectsOf(request)).length > 0);
 
   test('an error is unavailability with the wait that was asked for, and has no effect', async () => {
     await sandbox.addFault({ dependency: 'payments', kind: 'error', status: 502, retryAfterSeconds: 7, count: 1 });
@@ -75,7 +86,7 @@ describe('scripted faults, seen through the adapters', () => {
   test('a time-out before the effect has none', async () => {
     await sandbox.addFault({ dependency: 'payments', kind: 'timeout' });
     const request = newRequest();
-    const failure = await failureOf(gateway.authorize(newKey('authorize'), request, impatient()));
+    const failure = await failureOf(gateway.authorize(newKey('authorize'), request, overOnceHit()));
     expect(failure.code).toBe('provider_timeout');
     expect(await effectsOf(request)).toEqual([]);
   });
@@ -84,7 +95,7 @@ describe('scripted faults, seen through the adapters', () => {
     await sandbox.addFault({ dependency: 'payments', kind: 'timeout_after_effect', count: 1 });
     const request = newRequest();
     const key = newKey('authorize');
-    const failure = await failureOf(gateway.authorize(key, request, impatient()));
+    const failure = await failureOf(gateway.authorize(key, request, overOnceDone(request)));
     expect(failure.code).toBe('provider_timeout');
     const found = await gateway.lookup(key, attempt());
     expect(found).toMatchObject({ outcome: 'authorized' });
@@ -96,7 +107,7 @@ describe('scripted faults, seen through the adapters', () => {
     await sandbox.addFault({ dependency: 'payments', operation: 'authorize', kind: 'delay_effect', latencyMs: 1_500 });
     const request = newRequest();
     const key = newKey('authorize');
-    const failure = await failureOf(gateway.authorize(key, request, impatient()));
+    const failure = await failureOf(gateway.authorize(key, request, overOnceHit()));
     expect(failure.code).toBe('provider_timeout');
     expect(await gateway.lookup(key, attempt())).toBeUndefined();
     await expect
@@ -134,7 +145,7 @@ describe('scripted faults, seen through the adapters', () => {
     await sandbox.addFault({ dependency: 'carrier', kind: 'timeout_after_effect', count: 1 });
     const key = newKey('book:f1');
     const shipment = newShipment();
-    expect((await failureOf(carrier.book(key, shipment, impatient()))).code).toBe('provider_timeout');
+    expect((await failureOf(carrier.book(key, shipment, overOnceDone(shipment)))).code).toBe('provider_timeout');
     expect(await carrier.lookup(key, attempt())).toMatchObject({ outcome: 'booked' });
     await sandbox.addFault({ dependency: 'carrier', operation: 'book', kind: 'error', status: 500 });
     expect((await failureOf(carrier.book(newKey('book'), shipment, attempt()))).code).toBe('provider_unavailable');
@@ -232,7 +243,8 @@ describe('a connection in trouble', () => {
 
   test('a body that stalls is a time-out', async () => {
     const url = await provider((_, response) => void response.writeHead(200).write('{'));
-    const call = httpPaymentGateway(url).authorize(newKey('authorize'), newRequest(), impatient());
+    const brief = { signal: AbortSignal.timeout(300) };
+    const call = httpPaymentGateway(url).authorize(newKey('authorize'), newRequest(), brief);
     expect((await failureOf(call)).code).toBe('provider_timeout');
   });
 
