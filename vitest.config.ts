@@ -1,7 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
 const project = (name: string, options: Record<string, unknown> = {}) => ({
-  test: { name, include: [`test/${name}/**/*.test.ts`], ...options },
+  test: {
+    name,
+    include: [`test/${name}/**/*.test.ts`],
+    // Conditions that hold soon are seen at once; the second that is the default is too little for a busy machine.
+    expect: { poll: { timeout: 15_000 } },
+    ...options,
+  },
 });
 
 export default defineConfig({

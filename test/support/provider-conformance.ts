@@ -19,7 +19,7 @@ export interface CarrierUnderTest {
 }
 
 /** Long enough for any call here; a call that hangs fails its test by this. */
-export const attempt = (): Attempt => ({ signal: AbortSignal.timeout(5_000) });
+export const attempt = (): Attempt => ({ signal: AbortSignal.timeout(15_000) });
 
 /** A key in the shape of ours. */
 export const newKey = (step: string): string => `order-${randomUUID()}:${step}:1`;

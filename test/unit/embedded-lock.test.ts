@@ -106,7 +106,7 @@ test('of many processes that find a stale lock at the same time, one takes the f
   } finally {
     for (const { stdin } of racers) stdin.end();
   }
-}, 60_000);
+}, 120_000);
 
 test('a stale lock that a process was killed over while it took it is taken all the same', async () => {
   const stale = { owner: reused, supervisor: null, parts: [] };
