@@ -75,8 +75,8 @@ export function createSettler({ queue, log, relay, released, settled }: SettlerD
   }
 
   async function flush(): Promise<void> {
-    // Outcomes of the same moment go together.
-    await Promise.resolve();
+    // What is read from the network in the same turn goes together.
+    await new Promise(setImmediate);
     while (waiting.length > 0 && !closed.signal.aborted) {
       dropOverdue();
       const batch = waiting.slice(0, largest);
