@@ -118,13 +118,13 @@ export class World {
     for (const letGo of this.#held.splice(0)) letGo();
   }
 
-  /** Resolves as soon as `holds` does; rejects with all that happened after ten seconds. */
+  /** Resolves as soon as `holds` does; rejects with all that happened after forty seconds. */
   async until(what: string, holds: () => boolean): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const check = (): void => {
       if (holds()) resolve();
     };
-    const deadline = setTimeout(() => reject(new Error(`waited in vain until ${what}\n${this.describe()}`)), 10_000);
+    const deadline = setTimeout(() => reject(new Error(`waited in vain until ${what}\n${this.describe()}`)), 40_000);
     this.#watchers.add(check);
     check();
     try {
