@@ -364,8 +364,10 @@ describe('pausing and resuming', () => {
     deps.consumers.change = (...args) => (answers.shift() ?? change)(...args);
     const send = await serve(deps);
     expect((await send('POST', `${path}/pause`)).status).toBe(200);
+    expect(namesOf(deps).filter((name) => name === 'consumers.find')).toHaveLength(2);
     deps.consumers.change = () => Promise.reject(failure);
     expect((await send('POST', `${path}/pause`)).json).toMatchObject(problem(412, 'version_mismatch'));
+    expect(namesOf(deps).filter((name) => name === 'consumers.find')).toHaveLength(2 + 3);
   });
 });
 
