@@ -51,15 +51,18 @@ export function createSettler({ queue, log, relay, released, settled }: SettlerD
     released(overdue.length);
   }
 
-  /** Returns how long to wait, in milliseconds. */
+  /**
+   * Returns how long to wait, in milliseconds. What cannot be written, for one row that somebody has locked or one
+   * value that the store does not take, is found by halves: it goes to the end, or is given up, and stops no others.
+   */
   function afterFailure(error: unknown, batch: readonly Outcome[]): number {
-    // The store is there and cannot take this. Whose fault it is shows by halves, and that one alone is given up.
-    if (!(error instanceof DomainFailure && error.code === 'store_unavailable')) {
-      largest = Math.max(1, Math.floor(batch.length / 2));
-      const [only, ...others] = batch;
-      if (only !== undefined && others.length === 0) {
+    largest = Math.max(1, Math.floor(batch.length / 2));
+    const [only, ...others] = batch;
+    if (only !== undefined && others.length === 0) {
+      const isPassing = error instanceof DomainFailure && error.code === 'store_unavailable';
+      waiting = [...waiting.slice(1), ...(isPassing ? [only] : [])];
+      if (!isPassing) {
         log.error({ err: error, ...idsOf(only.settlement) }, 'outcome cannot be written: sent again');
-        waiting = waiting.slice(1);
         released(1);
       }
     }

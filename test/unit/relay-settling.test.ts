@@ -74,6 +74,20 @@ describe('writing outcomes', () => {
     expect(queue.settles.at(-1)).toHaveLength(50);
   });
 
+  test('goes on for others while somebody has one locked', async () => {
+    const { queue, sender, said } = running({ concurrency: 8 });
+    queue.beforeSettle = (batch) =>
+      batch.some(({ delivery }) => delivery.id === 1) ? Promise.reject(away) : Promise.resolve();
+    queue.add(40);
+    await pass(LEASE_MS - 5_000);
+    expect(queue.count('delivered')).toBe(39);
+    queue.beforeSettle = async () => undefined;
+    await pass(2_500);
+    expect(queue.count('delivered')).toBe(40);
+    expect(sender.sent).toHaveLength(40);
+    expect(said('error', '')).toEqual([]);
+  });
+
   test('that comes too late is told, and not taken for an outcome', async () => {
     const { queue, sender, said } = running();
     sender.answer = async () => {
