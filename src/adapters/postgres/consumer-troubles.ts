@@ -76,7 +76,7 @@ function leftBehind(limit: number) {
         select true from deliveries w
         where w.consumer_id = d.consumer_id and w.order_id = d.order_id and w.status = 'pending' and not w.is_late
           and w.sequence < d.sequence and w.token is null and w.next_attempt_at > ${ago(0)} limit 1), false))
-    limit ${limit}) some)`;
+    limit ${limit}) as found)`;
 }
 
 /** Its row is held from the look on, so that a failure comes either before it, and is seen, or after, and begins anew. */
@@ -99,11 +99,12 @@ async function end(trx: Queries, consumerId: string, epoch: number): Promise<boo
 async function giveUp(trx: Queries, consumerId: string, epoch: number): Promise<void> {
   await lockConsumers(trx, [consumerId]);
   await lockHealth(trx, [consumerId]);
-  // A success that came in between is a reason to go on.
+  // A success that came in between, or a person, is a reason to leave it as it is.
   const { rows } = await sql<{ id: string; reason: string | null; triedForMs: number }>`
     select c.id, h.reason, ${triedForMs} as "triedForMs"
     from consumers c join consumer_health h on h.consumer_id = c.id
-    where c.id = ${consumerId} and h.epoch = ${epoch} and h.mode = 'probing' and h.successes = 0`.execute(trx);
+    where c.id = ${consumerId} and c.state = 'enabled' and h.epoch = ${epoch} and h.mode = 'probing'
+      and h.successes = 0`.execute(trx);
   await disable(
     trx,
     'gave_up',

@@ -1,0 +1,280 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { type ConsumerRow, insertOrder } from '../support/delivery-rows.ts';
+import { delivered, failed, newDeliveryQueue } from '../support/settlements.ts';
+import { pooled, waitFor } from '../support/wait.ts';
+
+let q: Awaited<ReturnType<typeof newDeliveryQueue>>;
+beforeAll(async () => {
+  q = await newDeliveryQueue();
+});
+beforeEach(() => q.clear());
+afterAll(() => q.stop());
+
+/** A consumer in its third trouble. */
+async function inTrouble(mode: 'probing' | 'recovering', columns = '', row: ConsumerRow = {}) {
+  const id = await q.consumer(row);
+  await q.setHealth(
+    id,
+    `mode = '${mode}', epoch = 3, reason = 'timeout', trouble_since = clock_timestamp() - interval '3 hours',
+     next_probe_at = clock_timestamp() + interval '1 hour', send_limit = ${mode === 'recovering' ? 2 : 'null'}${columns}`,
+  );
+  await q.query(sql`update consumers set state_since = clock_timestamp() - interval '1 day' where id = ${id}`);
+  return id;
+}
+
+const state = async (id: string) =>
+  (await q.query(sql`select state, state_reason, version from consumers where id = ${id}`))[0];
+
+describe('an observation', () => {
+  test('says how the trouble is', async () => {
+    const id = await inTrouble('recovering', ", failing_orders = '{a,b}', connection_failures = 1, relapses = 4", {
+      maxInFlight: 5,
+    });
+    const { triedForMs, ...seen } = await q.troubles.observe(id, 3);
+    expect(seen).toEqual({
+      isCurrent: true,
+      state: 'enabled',
+      mode: 'recovering',
+      successes: 0,
+      failures: 3,
+      relapses: 4,
+      sendLimit: 2,
+      maxInFlight: 5,
+      leftBehind: 0,
+    });
+    expect(triedForMs / 3_600_000).toBeCloseTo(3, 1);
+  });
+
+  test('counts from when a person enabled it, if that was later', async () => {
+    const id = await inTrouble('probing');
+    await q.query(sql`update consumers set state_since = clock_timestamp() - interval '1 hour'`);
+    expect((await q.troubles.observe(id, 3)).triedForMs / 3_600_000).toBeCloseTo(1, 1);
+  });
+
+  test('is of no present trouble where the epoch is another, it is over, or nobody is there', async () => {
+    const id = await inTrouble('probing');
+    expect((await q.troubles.observe(id, 2)).isCurrent).toBe(false);
+    expect((await q.troubles.observe('nobody', 1)).isCurrent).toBe(false);
+    await q.query(sql`update consumers set deleted_at = clock_timestamp()`);
+    expect((await q.troubles.observe(id, 3)).isCurrent).toBe(false);
+    const well = await q.consumer();
+    expect((await q.troubles.observe(well, 0)).isCurrent).toBe(false);
+  });
+
+  test('counts what is due for long, not what waits or has come just now', async () => {
+    const id = await inTrouble('recovering');
+    const orderId = await insertOrder(q.db);
+    await q.add(id, { dueInMs: -60_000 });
+    await q.add(id, { dueInMs: 600_000 });
+    await q.add(id, { dueInMs: -1 });
+    await q.add(id, { status: 'dead', dueInMs: -60_000 });
+    await q.add(await q.consumer(), { dueInMs: -60_000 });
+    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 1 });
+
+    // Behind a first that waits its own time, which may be hours, unless it is a late one.
+    await q.add(id, { orderId, dueInMs: 3_600_000 });
+    await q.add(id, { orderId, sequence: 2, dueInMs: -60_000 });
+    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 1 });
+    await q.add(id, { orderId, sequence: 3, isLate: true, dueInMs: -60_000 });
+    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 2 });
+  });
+
+  test('takes what is behind one under way for left behind', async () => {
+    const id = await inTrouble('recovering');
+    const first = await q.add(id, { dueInMs: -60_000 });
+    await q.add(id, { orderId: first.orderId, sequence: 2, dueInMs: -60_000 });
+    await q.only();
+    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 1 });
+  });
+
+  test('does not count further than it matters', async () => {
+    const id = await inTrouble('recovering');
+    const { eventId } = await q.add(id);
+    await q.query(sql`alter table deliveries drop constraint deliveries_event_id_consumer_id_key`);
+    await q.query(sql`
+      insert into deliveries (event_id, consumer_id, order_id, sequence, created_at, next_attempt_at)
+      select ${eventId}, ${id}, 'o' || n, 1, clock_timestamp(), clock_timestamp() - interval '1 hour'
+      from generate_series(1, 1500) n`);
+    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 1000 });
+  });
+});
+
+test('what is meant for another trouble, or comes after its end, does nothing', async () => {
+  const id = await inTrouble('recovering');
+  const before = await q.health(id);
+  await q.troubles.probe(id, 3);
+  await q.troubles.probe(id, 2);
+  await q.troubles.open(id, 2, 5);
+  await q.troubles.giveUp(id, 2);
+  expect(await q.troubles.end(id, 2)).toBe(false);
+  expect(await q.health(id)).toEqual(before);
+  expect(await q.troubles.end(id, 3)).toBe(true);
+  const over = await q.health(id);
+  await q.troubles.open(id, 3, 5);
+  await q.troubles.giveUp(id, 3);
+  expect(await q.troubles.end(id, 3)).toBe(false);
+  expect(await q.health(id)).toEqual(over);
+  expect(await state(id)).toMatchObject({ state: 'enabled' });
+});
+
+test('all that are in trouble are known, the paused ones too, not the deleted', async () => {
+  const [one, paused, deleted] = [
+    await inTrouble('probing'),
+    await inTrouble('recovering', '', { state: 'paused' }),
+    await inTrouble('probing'),
+  ];
+  await q.consumer();
+  await q.query(sql`update consumers set deleted_at = clock_timestamp() where id = ${deleted}`);
+  expect(await q.troubles.inTrouble()).toEqual(
+    [one, paused].toSorted().map((consumerId) => ({ consumerId, epoch: 3 })),
+  );
+});
+
+test('a probe brings the next delivery forward', async () => {
+  const id = await inTrouble('probing');
+  await q.add(id);
+  expect(await q.claim()).toEqual([]);
+  await q.troubles.probe(id, 3);
+  expect(await q.only()).toMatchObject({ mode: 'probing' });
+});
+
+test('it is opened after a success, not if it failed again since', async () => {
+  const id = await inTrouble('probing');
+  await q.troubles.open(id, 3, 1);
+  expect(await q.health(id)).toMatchObject({ mode: 'probing', send_limit: null });
+  await q.add(id);
+  await q.troubles.probe(id, 3);
+  await q.settle(delivered(await q.only()));
+  await q.troubles.open(id, 3, 1);
+  expect(await q.health(id)).toMatchObject({ mode: 'recovering', send_limit: 1, is_probed_soon: null });
+  await q.troubles.open(id, 3, 6);
+  expect(await q.health(id)).toMatchObject({ mode: 'recovering', send_limit: 6 });
+});
+
+describe('the end of trouble', () => {
+  test('makes it as it was before, and is noted', async () => {
+    const id = await inTrouble('recovering', ', relapses = 2, successes = 9');
+    expect(await q.troubles.end(id, 3)).toBe(true);
+    expect(await q.health(id)).toEqual({
+      mode: 'normal',
+      epoch: 3,
+      failing_orders: [],
+      connection_failures: 0,
+      successes: 0,
+      relapses: 0,
+      reason: null,
+      send_limit: null,
+      is_dated: false,
+      is_probed_soon: null,
+      throttle: 0,
+      throttle_streak: 0,
+    });
+    expect(await q.changes(id)).toEqual([
+      { action: 'trouble_ended', actor: 'evenkeel', reason: null, state: 'enabled' },
+    ]);
+  });
+
+  test.each([
+    ['an order fails', ", failing_orders = '{a}'"],
+    ['it could not be reached', ', connection_failures = 1'],
+    ['it is still probed', ", mode = 'probing'"],
+  ])('is refused while %s', async (_, columns) => {
+    const id = await inTrouble('recovering');
+    await q.setHealth(id, columns.slice(2));
+    expect(await q.troubles.end(id, 3)).toBe(false);
+    expect(await q.changes(id)).toEqual([]);
+  });
+
+  test('is refused while anything is left behind', async () => {
+    const id = await inTrouble('recovering');
+    const { id: delivery } = await q.add(id, { dueInMs: -60_000 });
+    expect(await q.troubles.end(id, 3)).toBe(false);
+    await q.query(
+      sql`update deliveries set status = 'delivered', settled_at = clock_timestamp() where id = ${delivery}`,
+    );
+    expect(await q.troubles.end(id, 3)).toBe(true);
+  });
+
+  test('comes after a failure that is being written, and so is refused', async () => {
+    const id = await inTrouble('recovering');
+    await q.add(id);
+    const failure = failed(await q.only());
+    // Holds up the writing of the failure once that holds the health's row.
+    const { ended, settled } = await holding(failure.delivery.id, async () => {
+      const settling = q.settle(failure);
+      await waiting(1);
+      const ending = q.troubles.end(id, 3);
+      await waiting(2);
+      return { settled: settling, ended: ending };
+    });
+    expect(await settled).toMatchObject({ late: [] });
+    expect(await ended).toBe(false);
+    expect(await q.health(id)).toMatchObject({ mode: 'recovering' });
+  });
+
+  test('comes before a failure, which then is the first of what may be the next trouble', async () => {
+    const id = await inTrouble('recovering');
+    await pooled([1, 2], 1, () => q.add(id));
+    const failures = (await q.claim()).map((one) => failed(one, 'connection_refused'));
+    expect(await q.troubles.end(id, 3)).toBe(true);
+    expect(await q.settle(...failures)).toMatchObject({ troubled: [{ consumerId: id, epoch: 4, began: true }] });
+    expect(await q.health(id)).toMatchObject({ mode: 'probing', epoch: 4, relapses: 0 });
+  });
+
+  test('and the failures of many relays leave no trouble without its epoch, whoever comes first', async () => {
+    const other = q.another();
+    for (let round = 0; round < 10; round += 1) {
+      await q.clear();
+      const id = await inTrouble('recovering');
+      await pooled([1, 2], 1, () => q.add(id));
+      const failures = (await q.claim()).map((one) => failed(one, 'connection_refused'));
+      const [ended, { troubled }] = await Promise.all([q.troubles.end(id, 3), other.queue.settle(failures, 'relay-2')]);
+      expect(troubled).toEqual([{ consumerId: id, epoch: ended ? 4 : 3, began: ended }]);
+      expect(await q.troubles.inTrouble()).toContainEqual({ consumerId: id, epoch: ended ? 4 : 3 });
+    }
+  });
+});
+
+describe('giving up', () => {
+  test('disables it with the reason, and keeps what is to be sent', async () => {
+    const id = await inTrouble('probing');
+    await q.add(id);
+    await q.troubles.giveUp(id, 3);
+    await q.troubles.giveUp(id, 3);
+    const reason = 'in trouble for over 3 hours: timeout';
+    expect(await state(id)).toEqual({ state: 'disabled', state_reason: reason, version: 2 });
+    expect(await q.changes(id)).toEqual([{ action: 'gave_up', actor: 'evenkeel', reason, state: 'disabled' }]);
+    expect(await q.health(id)).toMatchObject({ mode: 'probing', epoch: 3 });
+    expect(await q.query(sql`select status from deliveries`)).toEqual([{ status: 'pending' }]);
+  });
+
+  test('does not happen to one that has just worked', async () => {
+    const id = await inTrouble('probing', ', successes = 1');
+    await q.troubles.giveUp(id, 3);
+    expect(await state(id)).toMatchObject({ state: 'enabled', version: 1 });
+  });
+
+  test('does not speak over a person who paused it meanwhile', async () => {
+    const id = await inTrouble('probing', '', { state: 'paused' });
+    await q.troubles.giveUp(id, 3);
+    expect(await state(id)).toMatchObject({ state: 'paused', version: 1 });
+  });
+});
+
+/** Does `work` while the delivery's row is locked. What it started may end after that. */
+async function holding<T extends object>(deliveryId: number, work: () => Promise<T>): Promise<T> {
+  return q.another().db.transaction(async (trx) => {
+    await sql`select 1 from deliveries where id = ${deliveryId} for update`.execute(trx);
+    return work();
+  });
+}
+
+/** Waits until so many of this database's connections wait for a lock. */
+async function waiting(count: number): Promise<void> {
+  await waitFor(`${count} wait for a lock`, async () => {
+    const [found] = await q.query(sql<{ count: number }>`
+      select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`);
+    return found?.count === count;
+  });
+}
