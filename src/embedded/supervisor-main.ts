@@ -7,7 +7,7 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { type LockRecord, type LockedPart, releaseLock, writeLock } from './lock.ts';
 import { messageOf } from './parts-error.ts';
-import { processAt, stopProcess, thisProcess } from './processes.ts';
+import { isAlive, processAt, stopProcess, thisProcess } from './processes.ts';
 import type { PartSpec, SupervisorOrder, SupervisorReport } from './supervisor.ts';
 
 const LOG_TAIL_BYTES = 4_096;
@@ -21,6 +21,8 @@ function tell(report: SupervisorReport): void {
 }
 
 function start(order: Extract<SupervisorOrder, { type: 'start' }>): void {
+  // Killed since it asked: the folder may be another's by now, and its lock is not ours to write.
+  if (!isAlive(order.lock.owner)) return stopNow();
   lockPath = order.lockFile;
   lock = { ...order.lock, supervisor: thisProcess() };
   writeLock(lockPath, lock);

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -115,6 +116,17 @@ test('a stale lock that a process was killed over while it took it is taken all 
   const { owner } = await acquireLock(dataDir, report);
   expect(owner).toEqual(thisProcess());
   expect(await readdir(dataDir)).toEqual(['lock']);
+});
+
+test('a supervisor whose parent was killed before it came up leaves the folder to whoever has it by now', async () => {
+  const { owner } = await acquireLock(dataDir, report);
+  const main = join(import.meta.dirname, '../../src/embedded/supervisor-main.ts');
+  const supervisor = spawn(process.execPath, [main], { stdio: ['pipe', 'ignore', 'inherit'] });
+  const exited = once(supervisor, 'exit');
+  const lock: LockRecord = { owner: reused, supervisor: null, parts: [] };
+  supervisor.stdin.end(`${JSON.stringify({ type: 'start', lockFile: lockFile(dataDir), lock, parts: [] })}\n`);
+  expect(await exited).toEqual([0, null]);
+  expect(JSON.parse(await readFile(lockFile(dataDir), 'utf8'))).toMatchObject({ owner, supervisor: null });
 });
 
 test('giving back leaves a lock that is somebody else’s', async () => {
