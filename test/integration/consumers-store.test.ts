@@ -58,6 +58,14 @@ async function deliveryOf({ id }: WrittenDelivery) {
   return row;
 }
 
+const waitingForLocks = (count: number) =>
+  waitFor(`${count} to wait for a lock`, async () => {
+    const rows = await select(
+      sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+    );
+    return rows.length === count;
+  });
+
 /** An attempt that took 10 ms, begun `secondsAgo`. */
 const attempted = ({ id }: WrittenDelivery, consumerId: string, cause: string | null, secondsAgo: number) =>
   select(sql`
@@ -164,10 +172,16 @@ describe('a change of a consumer', () => {
     expect(await changesOf(id)).toHaveLength(3);
   });
 
-  test('of several with one version, one is made', async () => {
+  test('of two with one version, one is made', async () => {
     const { id } = await created();
-    const results = await Promise.allSettled(times(8, (index) => consumers.change(id, { name: `n${index}` }, 1, ada)));
-    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+    let changing: Promise<readonly PromiseSettledResult<unknown>[]> | undefined;
+    await made.db.transaction(async (trx) => {
+      await sql`select 1 from consumers where id = ${id} for update`.execute(trx);
+      changing = Promise.allSettled(times(2, (index) => consumers.change(id, { name: `n${index}` }, 1, ada)));
+      await waitingForLocks(2);
+    });
+    const results = (await changing) ?? [];
+    expect(results.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected']);
     expect(await consumers.find(id)).toMatchObject({ version: 2 });
   });
 
@@ -325,12 +339,7 @@ describe('a consumer that is deleted', () => {
         trx,
       );
       removing = consumers.remove(id, ada);
-      await waitFor('the deletion to wait', async () => {
-        const rows = await select(
-          sql`select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
-        );
-        return rows.length > 0;
-      });
+      await waitingForLocks(1);
     });
     await removing;
     expect(await deliveryOf(delivery)).toMatchObject({ status: 'delivered', cause: null });

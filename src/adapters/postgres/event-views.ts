@@ -32,8 +32,8 @@ export function postgresEventViews(db: Database): EventViews {
  * The time before which no event is written any more. An event's time is taken within its transaction and seen at its
  * end: without this, whoever reads on behind the newest would miss one that is earlier and not committed yet. Whatever
  * can still be written comes from a transaction that runs now, and is not earlier than its beginning, or from one that
- * begins later. Those that wait for their first lock have no transaction id yet, so that ids would not tell; of others'
- * transactions only such as write count, for a back-up runs for hours.
+ * begins later. Ids of transactions would not tell: one of ours may have taken its time and no id yet. Of those of others
+ * only such as write count, for a back-up runs for hours.
  */
 async function readHorizon(queries: Queries): Promise<Date> {
   const { rows } = await sql<{ horizon: Date }>`
