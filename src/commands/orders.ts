@@ -1,11 +1,11 @@
-import { z } from 'zod';
 import { orderSummary } from '../api/schemas.ts';
 import { formatMoney } from '../domain/money.ts';
 import { orderStatuses } from '../domain/order.ts';
 import type { OrderSummary } from '../domain/order-ports.ts';
-import { type ApiClient, createApiClient, Interrupted } from './api-client.ts';
+import { createApiClient, Interrupted } from './api-client.ts';
 import { type Run, UsageError } from './command.ts';
 import { age, printable, table } from './format.ts';
+import { jsonPrinter, pagesOf, type Printer } from './listing.ts';
 import { apiUrl, parseWords, wholeNumber } from './words.ts';
 
 const help = `usage: evenkeel orders [options]
@@ -21,11 +21,6 @@ Lists orders, the newest first.
   --url URL        where the API is (from EVENKEEL_HTTP_HOST and EVENKEEL_HTTP_PORT)
   --json           one JSON array
 `;
-
-/** The API gives at most 200 at a time; a page is printed before the next is asked for. */
-const PAGE = 100;
-
-const page = z.object({ data: z.array(orderSummary), nextCursor: z.string().nullable() });
 
 /** `evenkeel orders`: a table, or one JSON array. */
 export const run: Run = async (args, io) => {
@@ -62,7 +57,7 @@ export const run: Run = async (args, io) => {
   };
   const print = values.json === true ? jsonPrinter(io.stdout) : tablePrinter(io.stdout, Date.now());
   try {
-    for await (const some of pages(client, filter, limit)) print.page(some.data, some.more);
+    for await (const some of pagesOf(client, { path: '/v1/orders', query: filter, of: orderSummary, limit })) print.page(some.data, some.more);
     print.end();
     return 0;
   } catch (error) {
@@ -73,39 +68,7 @@ export const run: Run = async (args, io) => {
   }
 };
 
-/** Pages up to `limit` orders in all; `more` says whether there are others beyond them. */
-async function* pages(client: ApiClient, filter: Readonly<Record<string, string>>, limit: number) {
-  let left = limit;
-  let cursor: string | null = null;
-  do {
-    const query = new URLSearchParams({ ...filter, limit: String(Math.min(PAGE, left)) });
-    if (cursor !== null) query.set('cursor', cursor);
-    const { data, nextCursor } = page.parse((await client.get(`/v1/orders?${query.toString()}`)).body);
-    left -= data.length;
-    cursor = nextCursor;
-    yield { data, more: cursor !== null };
-  } while (cursor !== null && left > 0);
-}
-
-interface Printer {
-  page(orders: readonly OrderSummary[], more: boolean): void;
-  end(): void;
-}
-
-function jsonPrinter(out: NodeJS.WritableStream): Printer {
-  let separator = '[';
-  return {
-    page(orders) {
-      for (const order of orders) {
-        out.write(`${separator}${JSON.stringify(order)}`);
-        separator = ',\n ';
-      }
-    },
-    end: () => out.write(separator === '[' ? '[]\n' : ']\n'),
-  };
-}
-
-function tablePrinter(out: NodeJS.WritableStream, nowMs: number): Printer {
+function tablePrinter(out: NodeJS.WritableStream, nowMs: number): Printer<OrderSummary> {
   let shown = 0;
   let beyond = false;
   return {
