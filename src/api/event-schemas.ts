@@ -87,7 +87,7 @@ function schemaOf(type: EventType) {
       .optional()
       .describe('W3C trace context of the change'),
     replaces: z.uuid().optional().describe('Of a corrected event: the id of the one that it stands in for'),
-    data: z.strictObject(data[type] satisfies z.ZodRawShape as z.ZodRawShape),
+    data: z.strictObject(data[type] as z.ZodRawShape),
   });
 }
 
