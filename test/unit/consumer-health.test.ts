@@ -96,7 +96,11 @@ describe('while there is trouble', () => {
   });
 
   test('no success ends it: that takes a decision', () => {
-    fc.assert(fc.property(health, (state) => expect(hear(state, works).mode).toBe(state.mode)));
+    fc.assert(
+      fc.property(health, (state) => {
+        expect(hear(state, works).mode).toBe(state.mode);
+      }),
+    );
   });
 
   test('it remembers why it began, though it works at times', () => {
