@@ -1,3 +1,4 @@
+import type { LookupAddress } from 'node:dns';
 import type { ServerResponse } from 'node:http';
 import tls from 'node:tls';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
@@ -68,6 +69,25 @@ describe('without any answer', () => {
     const { url } = await socketServer((socket) => socket.once('data', () => socket.write(answer)));
     expect(await attempt(url)).toMatchObject(failed('bad_answer'));
   });
+});
+
+test('what was given up before there was a connection is not sent once there is one', async () => {
+  const { port, received } = await receiver();
+  const gate = Promise.withResolvers<LookupAddress[]>();
+  const sender = httpWebhooks({ timeoutMs: 10_000, networks: ['127.0.0.0/8'], resolve: () => gate.promise });
+  onTestFinished(() => sender.close());
+  const caller = new AbortController();
+  const destination = to(`http://hooks.test:${port}/`);
+  const first = sender.send(newEvent(), destination, { signal: caller.signal });
+  caller.abort();
+  expect(await first).toMatchObject({
+    ...failed('connection_broken'),
+    error: expect.stringContaining('no connection'),
+  });
+  gate.resolve([{ address: '127.0.0.1', family: 4 }]);
+  const second = newEvent();
+  expect(await sender.send(second, destination, { signal: never() })).toMatchObject({ outcome: 'delivered' });
+  expect(received.map(({ headers }) => headers['webhook-id'])).toEqual([second.eventId]);
 });
 
 describe('closing', () => {
