@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Idempotency } from '../domain/order-ports.ts';
-import { canonicalJson } from './json.ts';
+import { hashBody } from './order-body.ts';
 
 /** Until keys exist that tell callers apart, all are one. */
 const caller = 'default';
@@ -14,5 +13,5 @@ export const idempotencyKey = (thing: string) =>
 
 /** Bodies that differ in the order of their fields alone are the same. */
 export function idempotencyOf(key: string, body: unknown): Idempotency {
-  return { caller, key, bodyHash: createHash('sha256').update(canonicalJson(body)).digest('hex') };
+  return { caller, key, bodyHash: hashBody(body) };
 }

@@ -7,20 +7,9 @@ import { bestEffort } from './best-effort.ts';
 import type { ApiDeps } from './deps.ts';
 import { etagOf, noneMatch } from './etag.ts';
 import { idempotencyKey, idempotencyOf } from './idempotency.ts';
+import { newOrder } from './order-body.ts';
 import { type Answer, type RequestContext, type Route, route } from './route.ts';
-import { address, currency, named, order, orderId, orderSummary, page, paymentToken, sku, word } from './schemas.ts';
-
-const newOrder = z.strictObject({
-  customerId: word(100),
-  currency,
-  items: z
-    .array(z.strictObject({ sku, quantity: z.int().min(1).max(1_000_000) }))
-    .min(1)
-    .max(1_000),
-  payment: z.strictObject({ token: paymentToken }),
-  shippingAddress: address,
-});
-named.add(newOrder, { id: 'NewOrder' });
+import { named, order, orderId, orderSummary, page, word } from './schemas.ts';
 
 const orderList = z.object({ data: z.array(orderSummary), nextCursor: z.string().nullable() });
 named.add(orderList, { id: 'OrderList' });

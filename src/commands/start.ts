@@ -51,6 +51,8 @@ export const run: Run = async (args, io) => {
       TEMPORAL_ADDRESS: config.TEMPORAL_ADDRESS ?? parts.temporalAddress,
       PAYMENT_GATEWAY_URL: config.PAYMENT_GATEWAY_URL ?? parts.sandboxUrl,
       CARRIER_URL: config.CARRIER_URL ?? parts.sandboxUrl,
+      // Whoever tries it on a laptop has the consumer there too.
+      EVENKEEL_WEBHOOK_NETWORKS: [...config.EVENKEEL_WEBHOOK_NETWORKS, '127.0.0.0/8', '::1/128'],
     });
     const logFile = join(config.EVENKEEL_DATA_DIR, 'logs', 'evenkeel.log');
     const log = createLogger(config.EVENKEEL_LOG_LEVEL, createWriteStream(logFile, { flags: 'a' }));
@@ -86,6 +88,7 @@ async function serve(
   say('');
   say(`  API           ${api.url}   (documentation: ${api.url}/docs)`);
   if (parts.temporalUiUrl) say(`  Temporal UI   ${parts.temporalUiUrl}`);
+  if (parts.databaseUrl) say(`  PostgreSQL    ${parts.databaseUrl}`);
   if (parts.sandboxUrl) say(`  Sandbox       ${parts.sandboxUrl}   (pretend payment gateway and carrier)`);
   say(`  Log           ${logFile}`);
   if (samples && isNew) {

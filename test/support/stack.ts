@@ -232,6 +232,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       CARRIER_CALLBACK_SECRET: callbackSecret,
       EVENKEEL_HTTP_PORT: String(port),
       EVENKEEL_SWEEP_INTERVAL_MS: '300',
+      EVENKEEL_WEBHOOK_NETWORKS: '127.0.0.0/8,::1/128',
       ...options.env,
     };
     stack = new Stack({ env, port, databaseUrl, sandbox, temporal, closers });
