@@ -24,17 +24,18 @@ async function attempt(url: string, { timeoutMs = 10_000, signal = never() } = {
 
 const failed = (cause: string) => ({ outcome: 'failed', cause, status: null, answer: null, retryAfterMs: null });
 
-/** What is impatient here waits for a time-out on purpose. */
-const impatient = { timeoutMs: 300 };
+/** Long enough for a busy machine to get there, and no longer than one likes to wait for what never comes. */
+const impatient = { timeoutMs: 1_000 };
 
 describe('without any answer', () => {
-  test('a consumer that never answers has timed out', async () => {
-    const { url } = await receiver(() => undefined);
+  test('a consumer that never answers has timed out, and its connection is given up', async () => {
+    const { url, connections } = await receiver(() => undefined);
     const result = await attempt(url, impatient);
     expect(result).toMatchObject({
       ...failed('timeout'),
       error: expect.stringMatching(/^no answer from \S+ in time$/),
     });
+    await waitFor('the connection being closed', () => connections.every(({ destroyed }) => destroyed));
   });
 
   test('a caller that gives up ends the attempt', async () => {
