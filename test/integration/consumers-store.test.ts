@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresConsumers } from '../../src/adapters/postgres/consumers.ts';
 import type { Consumers, ConsumerWithSecret, NewConsumer } from '../../src/domain/consumer-ports.ts';
 import { insertDelivery, insertEvent, type WrittenDelivery } from '../support/delivery-rows.ts';
+import { insertManyDeliveries } from '../support/many-deliveries.ts';
 import { newPostgresStores } from '../support/postgres-stores.ts';
 import { failure, type Shop, shopOf, times } from '../support/store-conformance/shop.ts';
 import { waitFor } from '../support/wait.ts';
@@ -317,6 +318,15 @@ describe('a consumer that is deleted', () => {
     await failure(consumers.rotateSecret(id, ada), 'not_found');
     await failure(consumers.destination(id), 'not_found');
     expect(await meantFor(id, await receivedOrder())).toEqual([]);
+  });
+
+  test('leaves nothing pending, however much that was', async () => {
+    const { id } = await created();
+    await insertManyDeliveries(made.db, id, 5_001, 'pending');
+    await consumers.remove(id, ada);
+    const [row] = await select(sql<{ count: number }>`
+      select count(*) as count from deliveries where consumer_id = ${id} and status = 'dead'`);
+    expect(row?.count).toBe(5_001);
   });
 
   test('leaves no order behind that is changed at the same time', async () => {

@@ -6,6 +6,7 @@ import { postgresDeadLetters } from '../../src/adapters/postgres/dead-letters.ts
 import { postgresRedrives } from '../../src/adapters/postgres/redrives.ts';
 import type { DeadLetterFilter, DeadLetters, Redrives, RedriveView } from '../../src/domain/consumer-ports.ts';
 import { insertConsumer, insertDelivery, insertOrder } from '../support/delivery-rows.ts';
+import { insertManyDeliveries } from '../support/many-deliveries.ts';
 import { newPostgresStores } from '../support/postgres-stores.ts';
 import { failure, times } from '../support/store-conformance/shop.ts';
 import { waitFor } from '../support/wait.ts';
@@ -83,6 +84,16 @@ describe('a redrive that is made', () => {
     expect(await redrives.sendNext(redrive.id, 10)).toBe(0);
     expect(await pendingIds(consumerId)).toEqual(ids);
     expect(await redrives.find(redrive.id)).toMatchObject({ total: 3, sent: 3, delivered: 0, deadAgain: 0 });
+  });
+
+  test('takes in more than one statement can', async () => {
+    const consumerId = await insertConsumer(made.db);
+    await insertManyDeliveries(made.db, consumerId, 5_001, 'dead');
+    const { id } = await redriveOf({ consumerId });
+    const [row] = await select(sql<{ count: number }>`
+      select count(*) as count from deliveries where redrive_id = ${id}`);
+    expect(row?.count).toBe(5_001);
+    expect(await redrives.find(id)).toMatchObject({ total: 5_001 });
   });
 
   test('is made once for one key', async () => {

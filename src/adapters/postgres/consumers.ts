@@ -149,13 +149,21 @@ async function endTrouble(trx: Queries, id: string): Promise<void> {
     where consumer_id = ${id}`.execute(trx);
 }
 
+/** One statement buries no more, so that none runs into its time limit. */
+const batch = 5_000;
+
 /** In the order of ids, as whoever settles deliveries takes them: no two wait for each other. */
 async function buryPending(trx: Queries, id: string): Promise<void> {
-  await sql`
-    update deliveries set status = 'dead', cause = 'consumer_deleted', settled_at = clock_timestamp(), token = null
-    where id = any(array(
-      select id from deliveries where consumer_id = ${id} and status = 'pending' order by id for update
-    ))`.execute(trx);
+  let buried = batch;
+  while (buried === batch) {
+    const { numAffectedRows } = await sql`
+      update deliveries set status = 'dead', cause = 'consumer_deleted', settled_at = clock_timestamp(), token = null
+      where id = any(array(
+        select id from deliveries where consumer_id = ${id} and status = 'pending'
+        order by id limit ${batch} for update
+      ))`.execute(trx);
+    buried = Number(numAffectedRows ?? 0);
+  }
 }
 
 async function update(trx: Queries, id: string, columns: Columns): Promise<void> {

@@ -11,10 +11,10 @@ const kinds = {
   text: { is: (text: string) => !text.includes('\0'), type: sql`text` },
 } as const;
 
-export type KeyColumn = readonly [column: string, kind: keyof typeof kinds];
+type KeyColumn = readonly [column: string, kind: keyof typeof kinds];
 
 /** A list's order, and its place behind the last row of a page: by value, so that new rows move nobody's page. */
-export interface Keyset {
+interface Keyset {
   readonly orderBy: RawBuilder<unknown>;
   /** Holds for the rows behind the cursor. Throws `invalid_input` if it is none of ours. */
   after(cursor: string): RawBuilder<boolean>;

@@ -58,20 +58,45 @@ export function postgresRedrives(db: Database): Redrives {
   };
 }
 
+/** One statement takes in no more, so that none runs into its time limit. */
+const batch = 5_000;
+
 /** One at a time, so that two which match the same letters do not both count them as theirs. */
 async function insertRedrive(trx: Queries, { filter, ratePerSecond }: NewRedrive, audit: Audit): Promise<string> {
   await sql`select pg_advisory_xact_lock(hashtextextended('evenkeel redrives', 0))`.execute(trx);
-  const id = randomUUID();
-  await sql`
+  const { id, at } = await trx
+    .insertInto('redrives')
+    .values({
+      id: randomUUID(),
+      state: 'canary',
+      filter: JSON.stringify(filter),
+      rate_per_second: ratePerSecond,
+      total: 0,
+      actor: audit.actor,
+      reason: audit.reason,
+      created_at: sql<Date>`clock_timestamp()`,
+    })
+    .returning(['id', 'created_at as at'])
+    .executeTakeFirstOrThrow();
+  let total = 0;
+  let taken = { count: 0, last: 0 };
+  do {
+    taken = await takeIn(trx, id, sql`${redrivable(filter)} and d.settled_at <= ${at} and d.id > ${taken.last}`);
+    total += taken.count;
+  } while (taken.count === batch);
+  await trx.updateTable('redrives').set({ total }).where('id', '=', id).execute();
+  return id;
+}
+
+async function takeIn(trx: Queries, id: string, matching: RawBuilder<unknown>) {
+  const { rows } = await sql<{ count: number; last: number }>`
     with taken as (
       update deliveries set redrive_id = ${id}, redriven_at = null
-      where status = 'dead' and id = any(array(${redrivable(filter)} order by d.id for update of d))
-      returning 1
+      where status = 'dead' and id = any(array(${matching} order by d.id limit ${batch} for update of d))
+      returning id
     )
-    insert into redrives (id, state, filter, rate_per_second, total, actor, reason, created_at)
-    select ${id}, 'canary', ${JSON.stringify(filter)}, ${ratePerSecond}, count(*), ${audit.actor}, ${audit.reason},
-      clock_timestamp() from taken`.execute(trx);
-  return id;
+    select count(*) as count, coalesce(max(id), 0) as last from taken`.execute(trx);
+  return rows[0] ?? { count: 0, last: 0 };
 }
 
 /** Whoever sends, steers or advances it, one after the other. */
