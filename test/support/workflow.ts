@@ -40,7 +40,7 @@ export interface BeginOptions extends WorldOptions {
 }
 
 /** The SDK gives the server five seconds to come up, and offers no setting: on a busy machine it is asked again. */
-async function startTestServer(path: string, triesLeft = 3): Promise<TestWorkflowEnvironment> {
+async function startTestServer(path: string, triesLeft = 12): Promise<TestWorkflowEnvironment> {
   try {
     return await TestWorkflowEnvironment.createTimeSkipping({
       server: { executable: { type: 'existing-path', path } },
