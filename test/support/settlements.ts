@@ -65,8 +65,8 @@ export async function newDeliveryQueue() {
     ...relay,
     query,
     settle: (...settlements: readonly Settlement[]) => relay.queue.settle(settlements, 'relay-1'),
-    another() {
-      const other = relayOf(url);
+    another(pool?: number) {
+      const other = relayOf(url, pool);
       others.push(other.db);
       return other;
     },

@@ -12,9 +12,11 @@ const PROBE_FALLBACK_MS = 60_000;
 /** Of so many that wait the longest, the least tried is the next probe. */
 const PROBE_CHOICE = 100;
 /** Left behind by changes of orders that did not see the delete; none runs for that long. */
-const BURIAL_DAYS_MS = 24 * 3_600_000;
+const BURIED_WITHIN_MS = 24 * 3_600_000;
 /** At a time; the rest is left to the next claim. */
 const BURIAL = 1000;
+/** Of one consumer, however many share: most have nothing to be sent. */
+const LEAST_SHARE = 16;
 
 const now = ago(0);
 
@@ -40,15 +42,15 @@ type OpenMode = ConsumerMode | 'deleted';
  * this one does not see what the former holder of a lock did while it ran.
  */
 async function openConsumers(trx: Queries): Promise<{ readonly id: string; readonly mode: OpenMode }[]> {
-  const pending = sql`select 1 from deliveries d where d.consumer_id = c.id and d.status = 'pending'`;
+  // As one look into the index for each: whether some exist is a question that is answered by reading all, at times.
+  const first = sql`(select min(d.next_attempt_at) from deliveries d where d.consumer_id = c.id and d.status = 'pending')`;
   const { rows } = await sql<{ id: string; mode: OpenMode }>`
     with open as materialized (
       select c.id, h.mode from consumers c join consumer_health h on h.consumer_id = c.id
       where ${isSentTo} and case h.mode
-        when 'probing' then h.next_probe_at <= ${now} and exists (${pending})
-        else exists (${pending} and d.next_attempt_at <= ${now}) end
+        when 'probing' then h.next_probe_at <= ${now} and ${first} is not null else ${first} <= ${now} end
       union all
-      select c.id, 'deleted' from consumers c where c.deleted_at > ${ago(BURIAL_DAYS_MS)} and exists (${pending})
+      select c.id, 'deleted' from consumers c where c.deleted_at > ${ago(BURIED_WITHIN_MS)} and ${first} is not null
     )
     select id, mode from open
     where pg_try_advisory_xact_lock(hashtextextended('evenkeel.claim:' || id, 0))`.execute(trx);
@@ -70,10 +72,11 @@ const consumerColumns = sql`c.id as consumer_id, c.target, c.secret,
   case when c.former_secret_until > ${now} then c.former_secret end as former_secret, ${healthColumns}`;
 
 /**
- * As many as each has room for, and of these one of each consumer, then a second of each, and so on. It stops reading a
- * consumer's backlog as soon as its room is full.
+ * As many as each has room for, and of these one of each consumer, then a second of each, and so on. It reads no more of
+ * a backlog than about twice a fair share: what others leave over is taken by the next claim.
  */
 function dueOf(consumerIds: readonly string[], limit: number): RawBuilder<unknown> {
+  const share = Math.max(LEAST_SHARE, Math.ceil((2 * limit) / consumerIds.length));
   return sql`rooms as materialized (
       select ${consumerColumns}, greatest(0,
         case h.mode when 'recovering' then least(c.max_in_flight, coalesce(h.send_limit, 1)) else c.max_in_flight end
@@ -86,7 +89,7 @@ function dueOf(consumerIds: readonly string[], limit: number): RawBuilder<unknow
         select * from (
           select d.id, d.token, d.next_attempt_at from deliveries d
           where d.consumer_id = r.consumer_id and d.status = 'pending' and d.next_attempt_at <= ${now} and ${isHead}
-          order by d.next_attempt_at limit ${limit}
+          order by d.next_attempt_at limit ${share}
         ) oldest limit r.room
       ) d
       order by turn, d.next_attempt_at limit ${limit}

@@ -65,8 +65,9 @@ async function writeOutcomes(trx: Queries, settlements: readonly Settlement[], r
       select g.id, g."consumerId", g."startedAt", g."durationMs", g.outcome, g.failure, g.answered, g.answer, g.error,
         ${relay}, own.id is null
       from given g left join own on own.id = g.id
-      where own.id is not null or not exists (
-        select 1 from attempts a where a.delivery_id = g.id and a.started_at = g."startedAt" and a.relay = ${relay})
+      where own.id is not null or coalesce((
+        select false from attempts a
+        where a.delivery_id = g.id and a.started_at = g."startedAt" and a.relay = ${relay} limit 1), true)
       returning delivery_id, late
     ), settled as (
       update deliveries d set status = g.status, token = null, strikes = coalesce(g.strikes, d.strikes),
