@@ -18,6 +18,11 @@ const commands: Readonly<Record<string, Command>> = {
   submit: { summary: 'submit orders from a file', load: () => import('./commands/submit.ts') },
   orders: { summary: 'list orders', load: () => import('./commands/orders.ts') },
   order: { summary: 'show one order', load: () => import('./commands/order.ts') },
+  consumers: { summary: 'show and change who gets events', load: () => import('./commands/consumers.ts') },
+  'dead-letters': {
+    summary: 'look at events that could not be delivered, and send them again',
+    load: () => import('./commands/dead-letters.ts'),
+  },
   audit: {
     summary: 'compare the records with each other and name what does not add up',
     load: () => import('./commands/audit.ts'),
@@ -27,7 +32,7 @@ const commands: Readonly<Record<string, Command>> = {
 };
 
 export function usage(): string {
-  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(13)} ${summary}`);
   return `evenkeel: order processing that always finishes\n\nusage: evenkeel <command> [--help]\n\n${lines.join('\n')}\n`;
 }
 

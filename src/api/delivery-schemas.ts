@@ -89,10 +89,10 @@ const letterShape = {
   lastError: z.string().nullable(),
 };
 
-const deadLetter = z.object(letterShape);
+export const deadLetter = z.object(letterShape);
 named.add(deadLetter, { id: 'DeadLetter' });
 
-const deadLetterGroup = z.object({
+export const deadLetterGroup = z.object({
   key: z.string().describe("The cause, the consumer's id, or the type"),
   count: z.int().min(0),
   oldest: instant,

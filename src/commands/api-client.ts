@@ -51,19 +51,22 @@ export class Interrupted extends Error {
 }
 
 export interface ApiClient {
-  /** `path` begins with a slash. All three throw `ApiRefusal`, `ApiUnavailable` and `Interrupted`. */
+  /** `path` begins with a slash. All of these throw `ApiRefusal`, `ApiUnavailable` and `Interrupted`. */
   get(path: string): Promise<ApiAnswer>;
   put(path: string, body: unknown): Promise<ApiAnswer>;
-  /** Repeated on trouble like the others: `key` makes that safe. */
-  post(path: string, body: unknown, key: string): Promise<ApiAnswer>;
+  patch(path: string, body: unknown): Promise<ApiAnswer>;
+  /** What is gone is refused as `not_found`, also by a repetition whose first answer was lost. */
+  delete(path: string): Promise<ApiAnswer>;
+  /** Repeated on trouble like the others: `key` makes that safe where it would be done twice. */
+  post(path: string, body: unknown, key?: string): Promise<ApiAnswer>;
   close(): Promise<void>;
 }
 
 interface Request {
-  readonly method: 'GET' | 'PUT' | 'POST';
+  readonly method: 'GET' | 'PUT' | 'PATCH' | 'DELETE' | 'POST';
   readonly path: string;
   readonly body?: unknown;
-  readonly key?: string;
+  readonly key?: string | undefined;
 }
 
 type Try = { readonly answer: ApiAnswer } | { readonly later: string; readonly retryAfterMs: number };
@@ -131,6 +134,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
   return {
     get: (path) => send({ method: 'GET', path }),
     put: (path, body) => send({ method: 'PUT', path, body }),
+    patch: (path, body) => send({ method: 'PATCH', path, body }),
+    delete: (path) => send({ method: 'DELETE', path }),
     post: (path, body, key) => send({ method: 'POST', path, body, key }),
     close: () => pool.close(),
   };

@@ -1,3 +1,4 @@
+import type { CommandIo } from './command.ts';
 import { duration } from './submit/progress.ts';
 
 /** Text from elsewhere, safe for a terminal: control characters (an escape sequence begins with one) become blanks. */
@@ -27,4 +28,11 @@ export function age(at: string, nowMs: number): string {
 export function since(from: string, to: string): string {
   const ms = Math.max(0, Date.parse(to) - Date.parse(from));
   return ms < 60_000 ? `+${(ms / 1000).toFixed(3)} s` : `+${duration(ms)}`;
+}
+
+/** Each line cut to the width of a terminal; whole where the text goes into a file or a pipe. */
+export function fitted(text: string, { isTTY, columns }: CommandIo['stdout']): string {
+  if (isTTY !== true || columns === undefined) return text;
+  const cut = (line: string): string => (line.length <= columns ? line : `${line.slice(0, columns - 1)}…`);
+  return text.split('\n').map(cut).join('\n');
 }

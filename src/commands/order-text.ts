@@ -120,7 +120,8 @@ function decisionCommand(orderId: string, attention: AttentionView, action: Deci
   return `  curl -X POST ${target} -H 'content-type: application/json' -d '${json}'`;
 }
 
-function shortType(type: string): string {
+/** "shipment dispatched" for `evenkeel.order.shipment_dispatched.v1`. */
+export function shortType(type: string): string {
   return printable(type.replace(/^evenkeel\.order\./, '').replace(/\.v\d+$/, '')).replaceAll('_', ' ');
 }
 

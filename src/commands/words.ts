@@ -41,3 +41,16 @@ export function apiUrl(given: string | undefined, io: CommandIo): URL {
     throw new UsageError(`--url takes an http or https URL such as http://127.0.0.1:8080, not '${given}'`);
   return new URL(url.data);
 }
+
+const agoUnitMs: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A moment in UTC, given as one or as how long ago it was. Throws `UsageError` that names the option and its value. */
+export function moment(option: string, value: string, nowMs: number): string {
+  const [, count = '', unit = ''] = /^(\d{1,4})([mhd])$/.exec(value) ?? [];
+  const unitMs = agoUnitMs[unit];
+  if (unitMs !== undefined) return new Date(nowMs - Number(count) * unitMs).toISOString();
+  if (z.iso.datetime({ offset: true }).safeParse(value).success) return new Date(value).toISOString();
+  throw new UsageError(
+    `--${option} takes a moment such as 2026-01-02T03:04:05Z, or 90m, 12h or 2d for so long ago, not '${value}'`,
+  );
+}
