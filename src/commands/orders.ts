@@ -57,7 +57,8 @@ export const run: Run = async (args, io) => {
   };
   const print = values.json === true ? jsonPrinter(io.stdout) : tablePrinter(io.stdout, Date.now());
   try {
-    for await (const some of pagesOf(client, { path: '/v1/orders', query: filter, of: orderSummary, limit })) print.page(some.data, some.more);
+    for await (const some of pagesOf(client, { path: '/v1/orders', query: filter, of: orderSummary, limit }))
+      print.page(some.data, some.more);
     print.end();
     return 0;
   } catch (error) {

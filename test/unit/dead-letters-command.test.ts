@@ -86,10 +86,10 @@ describe('evenkeel dead-letters', () => {
     api.answers('GET /v1/dead-letters', { data: [], nextCursor: null });
     const before = Date.now();
     expect((await ran('--until', '2h')).stdout).toBe('no such dead letters\n');
-    const until =
+    const moment =
       Date.parse(new URLSearchParams(queries('GET /v1/dead-letters')[0]).get('until') ?? '') + 2 * 3_600_000;
-    expect(until).toBeGreaterThanOrEqual(before);
-    expect(until).toBeLessThanOrEqual(Date.now());
+    expect(moment).toBeGreaterThanOrEqual(before);
+    expect(moment).toBeLessThanOrEqual(Date.now());
   });
 
   test('shows a group by its consumer with a name, the largest first', async () => {
