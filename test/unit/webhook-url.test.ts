@@ -101,10 +101,29 @@ describe('addresses', () => {
     },
   );
 
-  test.each(['1::2::3', '1:2:3:4:5:6:7', '1:2:3:4:5:6:7:8:9', ':1', '1:', '12345::', 'g::', 'fe80::1%lo', '::1.2.3'])(
-    "'%s' is no IPv6 address",
-    (text) => expect(parseAddress(text)).toBeUndefined(),
-  );
+  test.each([
+    '1::2::3',
+    '1:2:3:4:5:6:7',
+    '1:2:3:4::5:6:7:8',
+    '1:2:3:4:5:6:7:8:9',
+    ':1',
+    '1:',
+    '12345::',
+    'g::',
+    'fe80::1%lo',
+    '::1.2.3',
+  ])("'%s' is no IPv6 address", (text) => expect(parseAddress(text)).toBeUndefined());
+
+  test.each([
+    ['::', '::/128 is this host'],
+    ['::1', '::1/128 is loopback'],
+    ['64:ff9b:1::1', '64:ff9b:1::/48 is for translation within a network'],
+    ['fd00::1', 'fc00::/7 is private'],
+    ['fe80::1', 'fe80::/10 is link-local'],
+    ['fec0::1', 'fec0::/10 is site-local'],
+    ['ff02::1', 'ff00::/8 is multicast'],
+    ['4000::1', 'it is outside of 2000::/3'],
+  ])('the refusal of %s says why: %s', (text, why) => expect(notPublic(address(text))).toBe(why));
 
   test('every address that Node knows is read, and as the same number', () => {
     const any = fc.oneof(fc.ipV4(), fc.ipV6()).filter((text) => isIP(text) !== 0);
