@@ -200,9 +200,9 @@ test('no event that was reported as delivered is lost when the broker is killed,
   const queue = await queueOn(exchange);
   const delivered = new Set<string>();
   const causes = new Set<string>();
-  let isOver = false;
+  const over = new AbortController();
   const lane = async (): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       const sent = event();
       const { outcome, cause } = await sender.send(sent, to(exchange), attempt);
       if (outcome === 'delivered') delivered.add(sent.eventId);
@@ -219,7 +219,7 @@ test('no event that was reported as delivered is lost when the broker is killed,
   await expect(broker.check()).rejects.toThrow('RabbitMQ at');
   await rabbit.start();
   await waitFor('some are delivered again', () => delivered.size > before + 200);
-  isOver = true;
+  over.abort();
   await Promise.all(lanes);
   expect([...causes]).toEqual(['broker_unavailable']);
   await broker.check();

@@ -99,7 +99,11 @@ export class TestBroker {
       ...this.#account,
     });
     running.add(child);
-    child.once('exit', () => running.delete(child));
+    const release = guard(child);
+    child.once('exit', () => {
+      running.delete(child);
+      release();
+    });
     child.once('error', (error) => appendFileSync(this.#logFile, `${command}: ${error.message}\n`));
     closeSync(out);
     return child;
@@ -150,6 +154,17 @@ export async function startBroker(): Promise<TestBroker> {
     await broker.stop();
     throw error;
   }
+}
+
+/** Sees to the end of `child` if this process is killed: then the pipe that it holds ends. */
+function guard({ pid }: ChildProcess): () => void {
+  const script = 'read -r line; kill -KILL -- "-$1"';
+  const watch = spawn('/bin/sh', ['-c', script, 'sh', String(pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  watch.unref();
+  return () => watch.kill('SIGKILL');
 }
 
 async function ended(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {

@@ -81,6 +81,8 @@ export interface Tables {
     attempts: Generated<number>;
     last_error: string | null;
     parked_at: Date | null;
+    round: Generated<number>;
+    digest: string | null;
     received_at: Generated<Date>;
     tried_at: Date | null;
     delivered_at: Date | null;

@@ -129,7 +129,8 @@ create table deliveries (
 ) with (fillfactor = 70);
 create index deliveries_due on deliveries (consumer_id, next_attempt_at) where status = 'pending';
 create index deliveries_waiting on deliveries (consumer_id, order_id, sequence) where status = 'pending' and not is_late;
-create index deliveries_under_way on deliveries (consumer_id) where status = 'pending' and token is not null;
+create index deliveries_under_way on deliveries (consumer_id, next_attempt_at)
+  where status = 'pending' and token is not null;
 create index deliveries_dead on deliveries (settled_at, id) where status = 'dead';
 create index deliveries_redriven on deliveries (redrive_id, id) where redrive_id is not null;
 
@@ -186,6 +187,9 @@ alter table inbox
   add column attempts integer not null default 0,
   add column last_error text,
   add column parked_at timestamptz(3),
+  -- Of a message from a queue: how often people sent it again after it was parked, and the hash of what it says.
+  add column round integer not null default 0,
+  add column digest text,
   alter column order_id drop not null,
   alter column fulfillment_id drop not null,
   alter column shipment_id drop not null,

@@ -1,0 +1,152 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
+import type { MessageFailure, OrderQueue, QueuedOrder } from '../../domain/message-ports.ts';
+import type { Broker, BrokerOptions } from './broker.ts';
+import { type Lane, PublishFailure, laneOn } from './lane.ts';
+import { copyProperties, headersOf, messageIdOf, roundOf } from './order-message.ts';
+import { DEAD_EXCHANGE, SUBMIT_QUEUE, declareTopology, retryQueue } from './order-topology.ts';
+import { unless } from './unless.ts';
+
+export interface OrderQueueOptions extends BrokerOptions {
+  /** The waits after the first, second … failure; the last for all further ones. */
+  readonly retryDelaysMs?: readonly number[];
+}
+
+const RETRY_DELAYS_MS = [1_000, 5_000, 30_000, 120_000] as const;
+/** Before the queue is set up again on a connection that stands, half of it jitter. */
+const SET_UP_AGAIN_MS = 1_000;
+/** At the end, for what was begun; what takes longer is given up, and handed out again by the broker. */
+const DRAIN_MS = 15_000;
+
+/** Orders from `evenkeel.orders.submit`; the queues around it are declared when they are first needed. */
+export function amqpOrderQueue(
+  broker: Broker,
+  { report = () => undefined, retryDelaysMs = RETRY_DELAYS_MS }: OrderQueueOptions = {},
+): OrderQueue {
+  return {
+    async consume(prefetch, handle, signal) {
+      const underWay = new Set<Promise<void>>();
+      const take = (message: QueuedOrder): void => {
+        const work = handle(message).finally(() => underWay.delete(work));
+        underWay.add(work);
+      };
+      while (!signal.aborted) {
+        try {
+          await broker.connected(signal);
+          const channel = await unless(signal, broker.channel());
+          await consumeOn(channel, { prefetch, retryDelaysMs }, { take, underWay }, signal);
+        } catch (error) {
+          if (signal.aborted) break;
+          report('orders from the queue: set up again', error instanceof Error ? error : new Error(String(error)));
+          await delay(SET_UP_AGAIN_MS * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
+        }
+      }
+      await Promise.all(underWay);
+    },
+  };
+}
+
+interface Handling {
+  readonly take: (message: QueuedOrder) => void;
+  readonly underWay: ReadonlySet<Promise<void>>;
+}
+
+/** Consumes until `signal` fires, and then ends the channel in peace; throws if the channel is gone before. */
+async function consumeOn(
+  channel: ConfirmChannel,
+  { prefetch, retryDelaysMs }: { readonly prefetch: number; readonly retryDelaysMs: readonly number[] },
+  { take, underWay }: Handling,
+  signal: AbortSignal,
+): Promise<void> {
+  const lane = laneOn(channel);
+  const gone = new AbortController();
+  let why: Error | undefined;
+  channel.on('error', (error) => {
+    why = error;
+  });
+  void lane.closed.then(() => gone.abort(why ?? new Error('the connection to RabbitMQ broke')));
+  const begin = async (): Promise<string> => {
+    await declareTopology(channel, retryDelaysMs);
+    await channel.prefetch(prefetch);
+    const { consumerTag } = await channel.consume(SUBMIT_QUEUE, (message) => {
+      // The broker ends a consumer whose queue was deleted. On a new channel it is declared again.
+      if (message === null) void lane.close();
+      else take(queuedOrder(message, { channel, lane, retryDelaysMs, lost: gone.signal }));
+    });
+    return consumerTag;
+  };
+  try {
+    const consumerTag = await unless(signal, begin());
+    await until([signal, gone.signal]);
+    if (gone.signal.aborted) throw gone.signal.reason;
+    const drain = channel.cancel(consumerTag).then(() => Promise.all(underWay));
+    await unless(AbortSignal.any([gone.signal, AbortSignal.timeout(DRAIN_MS)]), drain).catch(() => undefined);
+  } finally {
+    await lane.close();
+    gone.abort(new Error('the channel is closed'));
+  }
+}
+
+function queuedOrder(
+  message: ConsumeMessage,
+  on: {
+    readonly channel: ConfirmChannel;
+    readonly lane: Lane;
+    readonly retryDelaysMs: readonly number[];
+    readonly lost: AbortSignal;
+  },
+): QueuedOrder {
+  const { content } = message;
+  const headers = headersOf(message);
+  const key = headers['idempotency-key'];
+  const publish = (exchange: string, routingKey: string, ours: Readonly<Record<string, unknown>>): Promise<void> => {
+    const copy = (properties: Options.Publish): Promise<void> =>
+      unless(on.lost, on.lane.publish(exchange, routingKey, content, properties));
+    return copy(copyProperties(message, ours)).catch((error: unknown) => {
+      if (!(error instanceof PublishFailure) || error.why !== 'unsendable') throw error;
+      // Headers that the protocol can carry and the library cannot write. The order is worth more than they are.
+      return copy(copyProperties(bare(message), ours));
+    });
+  };
+  /** On a channel that is gone there is nobody to be told. */
+  const tell = (word: () => void): void => {
+    if (!on.lost.aborted) word();
+  };
+  return {
+    messageId: messageIdOf(message),
+    idempotencyKey: typeof key === 'string' ? key : undefined,
+    body: content,
+    round: roundOf(headers),
+    lost: on.lost,
+    retry: ({ attempts, error, round }: MessageFailure) => {
+      const delayMs = on.retryDelaysMs[Math.min(attempts, on.retryDelaysMs.length) - 1] ?? 0;
+      return publish('', retryQueue(delayMs), noteOf({ attempts, error, round }));
+    },
+    // Whoever moves it back, by our command or by hand, takes the next round along.
+    park: (failure) => publish(DEAD_EXCHANGE, SUBMIT_QUEUE, noteOf({ ...failure, round: failure.round + 1 })),
+    acknowledge: () => tell(() => on.channel.ack(message)),
+    giveBack: () => tell(() => on.channel.nack(message, false, true)),
+  };
+}
+
+/** The message with no headers but the one that it cannot do without. */
+function bare(message: ConsumeMessage): ConsumeMessage {
+  const { 'idempotency-key': key } = headersOf(message);
+  return {
+    ...message,
+    properties: { ...message.properties, headers: key === undefined ? {} : { 'idempotency-key': key } },
+  };
+}
+
+function noteOf({ attempts, error, round }: MessageFailure): Readonly<Record<string, unknown>> {
+  return { 'x-evenkeel-attempts': attempts, 'x-evenkeel-error': error, 'x-evenkeel-round': round };
+}
+
+/** Resolves when one of them fires. */
+async function until(signals: readonly AbortSignal[]): Promise<void> {
+  const any = AbortSignal.any([...signals]);
+  if (any.aborted) return;
+  await new Promise<void>((resolve) => {
+    any.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
