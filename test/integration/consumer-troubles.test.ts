@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type ConsumerRow, insertOrder } from '../support/delivery-rows.ts';
 import { delivered, failed, newDeliveryQueue } from '../support/settlements.ts';
-import { pooled, waitFor } from '../support/wait.ts';
+import { pooled } from '../support/wait.ts';
 
 let q: Awaited<ReturnType<typeof newDeliveryQueue>>;
 beforeAll(async () => {
@@ -201,11 +201,12 @@ describe('the end of trouble', () => {
     await q.add(id);
     const failure = failed(await q.only());
     // Holds up the writing of the failure once that holds the health's row.
-    const { ended, settled } = await holding(failure.delivery.id, async () => {
+    const held = sql`select 1 from deliveries where id = ${failure.delivery.id} for update`;
+    const { ended, settled } = await q.holding(held, async () => {
       const settling = q.settle(failure);
-      await waiting(1);
+      await q.waiting(1);
       const ending = q.troubles.end(id, 3);
-      await waiting(2);
+      await q.waiting(2);
       return { settled: settling, ended: ending };
     });
     expect(await settled).toMatchObject({ late: [] });
@@ -236,6 +237,21 @@ describe('the end of trouble', () => {
   });
 });
 
+test.each(['end', 'giveUp'] as const)(
+  '%s waits for a person who changes the consumer, and holds nothing',
+  async (what) => {
+    const id = await inTrouble(what === 'end' ? 'recovering' : 'probing');
+    const { done } = await q.holding(sql`select 1 from consumers for update`, async () => {
+      const deciding = q.troubles[what](id, 3);
+      await q.waiting(1);
+      await q.query(sql`select 1 from consumer_health for update nowait`);
+      return { done: deciding };
+    });
+    await done;
+    expect(await q.changes(id)).toHaveLength(1);
+  },
+);
+
 describe('giving up', () => {
   test('disables it with the reason, and keeps what is to be sent', async () => {
     const id = await inTrouble('probing');
@@ -261,20 +277,3 @@ describe('giving up', () => {
     expect(await state(id)).toMatchObject({ state: 'paused', version: 1 });
   });
 });
-
-/** Does `work` while the delivery's row is locked. What it started may end after that. */
-async function holding<T extends object>(deliveryId: number, work: () => Promise<T>): Promise<T> {
-  return q.another().db.transaction(async (trx) => {
-    await sql`select 1 from deliveries where id = ${deliveryId} for update`.execute(trx);
-    return work();
-  });
-}
-
-/** Waits until so many of this database's connections wait for a lock. */
-async function waiting(count: number): Promise<void> {
-  await waitFor(`${count} wait for a lock`, async () => {
-    const [found] = await q.query(sql<{ count: number }>`
-      select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`);
-    return found?.count === count;
-  });
-}

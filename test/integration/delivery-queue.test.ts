@@ -166,20 +166,24 @@ describe('several relays', () => {
     const [busy, free] = [await q.consumer(), await q.consumer()];
     await q.add(busy);
     const { id } = await q.add(free);
-    await q.db.transaction(async (trx) => {
-      await sql`select pg_advisory_xact_lock(hashtextextended('evenkeel.claim:' || ${busy}, 0))`.execute(trx);
-      expect(ids(await q.claim())).toEqual([id]);
-    });
+    const lock = sql`select pg_advisory_xact_lock(hashtextextended('evenkeel.claim:' || ${busy}, 0))`;
+    expect(ids(await q.holding(lock, () => q.claim()))).toEqual([id]);
     expect(consumersOf(await q.claim())).toEqual([busy]);
+  });
+
+  test('wait for nobody: a probe is left to the next round while its consumer’s health is written', async () => {
+    const id = await q.consumer();
+    await q.add(id);
+    await q.setHealth(id, "mode = 'probing', next_probe_at = clock_timestamp() - interval '1 s'");
+    expect(await q.holding(sql`select 1 from consumer_health for update`, () => q.claim())).toEqual([]);
+    expect(await q.claim()).toHaveLength(1);
   });
 
   test('wait for nobody: what another holds is passed over', async () => {
     const id = await q.consumer();
     const [held, free] = [await q.add(id), await q.add(id)];
-    await q.db.transaction(async (trx) => {
-      await sql`select 1 from deliveries where id = ${held.id} for update`.execute(trx);
-      expect(ids(await q.claim())).toEqual([free.id]);
-    });
+    const lock = sql`select 1 from deliveries where id = ${held.id} for update`;
+    expect(ids(await q.holding(lock, () => q.claim()))).toEqual([free.id]);
   });
 });
 

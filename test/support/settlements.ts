@@ -6,6 +6,7 @@ import { type AttemptResult, type DeliveryPolicy, type FailureCause, judge } fro
 import type { ClaimedDelivery, Settlement } from '../../src/domain/delivery-ports.ts';
 import { type ConsumerRow, type DeliveryRow, insertConsumer, insertDelivery } from './delivery-rows.ts';
 import { testDatabase } from './postgres.ts';
+import { waitFor } from './wait.ts';
 
 export const policy: DeliveryPolicy = {
   maxStrikes: 3,
@@ -57,7 +58,8 @@ export function relayOf(url: string, pool = 4) {
 export async function newDeliveryQueue() {
   const { url, drop } = await testDatabase();
   const relay = relayOf(url);
-  const others: Database[] = [];
+  const holder = connect(url, { pool: 1 });
+  const others: Database[] = [holder];
   async function query<Row>(statement: RawBuilder<Row>): Promise<Row[]> {
     return relay.db.read(async (queries) => (await statement.execute(queries)).rows);
   }
@@ -94,6 +96,19 @@ export async function newDeliveryQueue() {
       query(
         sql`select action, actor, reason, state from consumer_changes where consumer_id = ${consumerId} order by id`,
       ),
+    /** Does `work` while what `statement` selects is locked. What it started may end after that. */
+    holding: <T extends object>(statement: RawBuilder<unknown>, work: () => Promise<T>): Promise<T> =>
+      holder.transaction(async (trx) => {
+        await statement.execute(trx);
+        return work();
+      }),
+    /** Waits until so many of this database's connections wait for a lock. */
+    waiting: (count: number) =>
+      waitFor(`${count} wait for a lock`, async () => {
+        const [found] = await query(sql<{ count: number }>`
+          select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`);
+        return found?.count === count;
+      }),
     /** No consumer, no delivery. */
     clear: () => query(sql`truncate consumers, deliveries cascade`),
     async stop() {
