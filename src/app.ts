@@ -4,25 +4,42 @@ import { Client, Connection } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection } from '@temporalio/worker';
 import { createActivities } from './activities/activities.ts';
+import { connectBroker } from './adapters/amqp/broker.ts';
+import { amqpOrderQueue } from './adapters/amqp/order-queue.ts';
+import { amqpPublisher } from './adapters/amqp/publisher.ts';
 import { httpCarrier } from './adapters/http/carrier.ts';
 import { httpPaymentGateway } from './adapters/http/payment-gateway.ts';
+import { httpWebhooks } from './adapters/http/webhooks.ts';
 import { postgresCatalog } from './adapters/postgres/catalog.ts';
+import { postgresConsumerTroubles } from './adapters/postgres/consumer-troubles.ts';
+import { postgresConsumers } from './adapters/postgres/consumers.ts';
 import { connect } from './adapters/postgres/database.ts';
+import { postgresDeadLetters } from './adapters/postgres/dead-letters.ts';
+import { postgresDeliveryQueue } from './adapters/postgres/delivery-queue.ts';
 import { postgresEffects } from './adapters/postgres/effects.ts';
+import { postgresEventViews } from './adapters/postgres/event-views.ts';
 import { postgresInbox } from './adapters/postgres/inbox.ts';
 import { postgresIntake } from './adapters/postgres/intake.ts';
+import { postgresMessageInbox } from './adapters/postgres/message-inbox.ts';
 import { postgresOrders } from './adapters/postgres/orders.ts';
 import { postgresOutstanding } from './adapters/postgres/outstanding.ts';
+import { postgresRedrives } from './adapters/postgres/redrives.ts';
 import { postgresRequests } from './adapters/postgres/requests.ts';
 import { postgresScreening } from './adapters/postgres/screening.ts';
 import { postgresStock } from './adapters/postgres/stock.ts';
 import { postgresViews } from './adapters/postgres/views.ts';
+import { temporalDeliveryWorkflows } from './adapters/temporal/delivery-workflows.ts';
 import { temporalOrderWorkflows } from './adapters/temporal/order-workflows.ts';
 import { createApi } from './api/app.ts';
+import { hashBody, parseOrder } from './api/order-body.ts';
 import { listen } from './api/server.ts';
 import type { WiredConfig } from './config.ts';
+import { sweepDelivery } from './delivery/delivery-sweep.ts';
 import { createHandover } from './delivery/handover.ts';
+import { runOrderIntake } from './delivery/order-intake.ts';
 import { reconcile } from './delivery/reconciler.ts';
+import { runRelay } from './delivery/relay.ts';
+import { createSender } from './delivery/sender.ts';
 import { sweep } from './delivery/sweeper.ts';
 import { type UpkeepDeps, createUpkeep, repeat } from './delivery/upkeep.ts';
 import { recordedPayments, recordedShipping } from './domain/provider-effects.ts';
@@ -44,6 +61,7 @@ const UPKEEP_ITEM_MS = 10_000;
 const UNKNOWN_MS = 2 * 60_000;
 /** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
 const UPKEEP_EVERY_MS = 60_000;
+const LONGEST_BACKOFF_MS = 6 * HOUR_MS;
 export const UPKEEP_SCHEDULE_EVERY_MS = 5 * 60_000;
 
 export interface Temporal {
@@ -112,6 +130,19 @@ export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
     shipping,
     log,
   };
+  const troubles = postgresConsumerTroubles(db);
+  const redrives = postgresRedrives(db);
+  const deliveryWorkflows = temporalDeliveryWorkflows(temporal.client, {
+    deadlineMs: TEMPORAL_DEADLINE_MS,
+    giveUpMs: config.EVENKEEL_CONSUMER_GIVE_UP_HOURS * HOUR_MS,
+  });
+  const report = reportTo(log);
+  const broker = config.AMQP_URL === undefined ? undefined : connectBroker(config.AMQP_URL, { report });
+  const timeoutMs = config.EVENKEEL_DELIVERY_TIMEOUT_MS;
+  const sender = createSender({
+    http: httpWebhooks({ timeoutMs, networks: config.EVENKEEL_WEBHOOK_NETWORKS }),
+    amqp: amqpPublisher(broker, { timeoutMs }),
+  });
   const upkeepSettings = {
     graceMs: SWEEP_GRACE_MS,
     idleMs: config.EVENKEEL_RECONCILE_IDLE_MS,
@@ -131,6 +162,17 @@ export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
     catalog: postgresCatalog(db),
     inbox: postgresInbox(db),
     handover,
+    broker,
+    orderQueue: broker && amqpOrderQueue(broker, { report }),
+    messageInbox: postgresMessageInbox(db),
+    consumers: postgresConsumers(db),
+    events: postgresEventViews(db),
+    deadLetters: postgresDeadLetters(db),
+    redrives,
+    troubles,
+    deliveryQueue: postgresDeliveryQueue(db),
+    deliveryWorkflows,
+    sender,
     upkeepDeps,
     upkeepSettings,
     activities: createActivities({
@@ -142,10 +184,13 @@ export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
       payments,
       shipping,
       orders: postgresOrders(db),
+      troubles,
+      redrives,
       upkeep: createUpkeep(upkeepDeps, upkeepSettings),
     }),
     async close(): Promise<void> {
-      await Promise.all([gateway.close(), carrier.close()]);
+      await Promise.all([gateway.close(), carrier.close(), sender.close()]);
+      await broker?.close();
       await db.destroy();
       await temporal.close();
     },
@@ -154,7 +199,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
 
 /** Serves the API and its share of the upkeep until `signal` fires; then lets what is in flight finish. */
 export async function startApi(app: App, signal: AbortSignal): Promise<{ url: string; stopped: Promise<void> }> {
-  const { config, db, handover, log, temporal, upkeepDeps, upkeepSettings } = app;
+  const { broker, config, db, handover, log, temporal, upkeepDeps, upkeepSettings } = app;
   const api = createApi({
     intake: app.intake,
     views: app.views,
@@ -162,9 +207,18 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     catalog: app.catalog,
     inbox: app.inbox,
     workflows: { ...handover, cancel: async (orderId) => void (await handover.cancel(orderId)) },
+    consumers: app.consumers,
+    events: app.events,
+    deadLetters: app.deadLetters,
+    redrives: app.redrives,
+    deliveryWorkflows: app.deliveryWorkflows,
+    sender: app.sender,
+    webhookNetworks: config.EVENKEEL_WEBHOOK_NETWORKS,
+    hasBroker: app.broker !== undefined,
     readiness: [
       { name: 'postgres', check: () => db.ping() },
       { name: 'temporal', optional: true, check: (bound) => pingTemporal(temporal, bound) },
+      ...(broker === undefined ? [] : [{ name: 'rabbitmq', optional: true, check: () => broker.check() }]),
     ],
     carrierSecret: config.CARRIER_CALLBACK_SECRET,
     log,
@@ -176,6 +230,10 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     repeat('sweep', config.EVENKEEL_SWEEP_INTERVAL_MS, { signal, log }, () =>
       sweep(upkeepDeps, SWEEP_GRACE_MS, signal),
     ),
+    repeat('sweep of delivery', config.EVENKEEL_SWEEP_INTERVAL_MS, { signal, log }, () =>
+      sweepDelivery({ troubles: app.troubles, redrives: app.redrives, workflows: app.deliveryWorkflows, log }, signal),
+    ),
+    takeOrders(app, signal),
     // The schedule does the same; this round is for when Temporal or every worker is away.
     repeat('reconcile', UPKEEP_EVERY_MS, { signal, log }, () => reconcile(upkeepDeps, upkeepSettings, { signal })),
   ]);
@@ -185,6 +243,21 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     await loops;
   };
   return { url: server.url, stopped: drain() };
+}
+
+async function takeOrders(app: App, signal: AbortSignal): Promise<void> {
+  const { config, handover, intake, log, messageInbox: inbox, orderQueue: queue } = app;
+  if (queue === undefined) return;
+  await runOrderIntake(
+    { queue, inbox, intake, handover, log, parseOrder, hashBody },
+    { maxRetries: config.EVENKEEL_AMQP_MAX_RETRIES, prefetch: config.EVENKEEL_AMQP_PREFETCH },
+    signal,
+  );
+}
+
+/** What adapters have to tell and nobody asked for. */
+function reportTo(log: Log): (line: string, error?: Error) => void {
+  return (line, error) => (error === undefined ? log.info({}, line) : log.warn({ err: error }, line));
 }
 
 async function pingTemporal({ client }: Temporal, signal: AbortSignal): Promise<void> {
@@ -203,6 +276,20 @@ export async function startWorker(app: App, signal: AbortSignal): Promise<{ stop
     log,
     maxConcurrentSteps: config.EVENKEEL_MAX_CONCURRENT_STEPS,
   });
+  const relay = runRelay(
+    { queue: app.deliveryQueue, sender: app.sender, workflows: app.deliveryWorkflows, log },
+    {
+      policy: {
+        maxStrikes: config.EVENKEEL_DELIVERY_MAX_ATTEMPTS,
+        backoffBaseMs: config.EVENKEEL_DELIVERY_BACKOFF_MS,
+        backoffCapMs: LONGEST_BACKOFF_MS,
+        longestRetryAfterMs: HOUR_MS,
+      },
+      concurrency: config.EVENKEEL_DELIVERY_CONCURRENCY,
+      timeoutMs: config.EVENKEEL_DELIVERY_TIMEOUT_MS,
+    },
+    signal,
+  );
   log.info({}, 'worker runs');
-  return { stopped: runWorker(worker, signal) };
+  return { stopped: Promise.all([runWorker(worker, signal), relay]).then(() => undefined) };
 }

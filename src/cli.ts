@@ -23,6 +23,10 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'look at events that could not be delivered, and send them again',
     load: () => import('./commands/dead-letters.ts'),
   },
+  'replay-orders': {
+    summary: 'send orders among the dead letters of RabbitMQ on their way again',
+    load: () => import('./commands/replay-orders.ts'),
+  },
   audit: {
     summary: 'compare the records with each other and name what does not add up',
     load: () => import('./commands/audit.ts'),
