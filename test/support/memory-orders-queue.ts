@@ -1,4 +1,5 @@
-import { type OrderIntakeDeps } from '../../src/delivery/order-intake.ts';
+import { setImmediate } from 'node:timers/promises';
+import type { OrderIntakeDeps } from '../../src/delivery/order-intake.ts';
 import { DomainFailure } from '../../src/domain/failures.ts';
 import type {
   ArrivedMessage,
@@ -47,6 +48,9 @@ export class MemoryQueue implements OrderQueue {
     signal.addEventListener('abort', () => this.#wake());
     const all = new Set<Promise<void>>();
     while (!signal.aborted) {
+      // A turn for the timers, so that a message that goes round for ever is seen by the test's deadline.
+      await setImmediate();
+      if (signal.aborted) break;
       const next = this.underWay < prefetch ? this.waiting.shift() : undefined;
       if (next === undefined) {
         await new Promise<void>((resolve) => {

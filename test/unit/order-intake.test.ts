@@ -162,6 +162,20 @@ describe('while the database is away', () => {
     expect(inbox.begun('m1')).toEqual([1, 2, 3]);
   });
 
+  test('an end gives back the attempt that waits for it, as no failure', async () => {
+    const made = running({
+      accept: async () => {
+        made.inbox.trouble = away;
+        throw away();
+      },
+    });
+    made.queue.send({ messageId: 'm1', idempotencyKey: 'k1', body: 'good' });
+    await waitFor('the database was asked for', () => made.inbox.pings > 0);
+    made.stop();
+    await made.ended;
+    expect(made.queue.story).toEqual(['give back']);
+  });
+
   test('an end gives back what waits for it', async () => {
     const { queue, inbox, stop, ended } = running();
     inbox.trouble = away;
