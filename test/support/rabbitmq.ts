@@ -158,7 +158,7 @@ export async function startBroker(): Promise<TestBroker> {
 
 /** Sees to the end of `child` if this process is killed: then the pipe that it holds ends. */
 function guard({ pid }: ChildProcess): () => void {
-  const script = 'read -r line; kill -KILL -- "-$1"';
+  const script = 'read -r line; kill -9 "-$1"';
   const watch = spawn('/bin/sh', ['-c', script, 'sh', String(pid)], {
     stdio: ['pipe', 'ignore', 'ignore'],
     detached: true,
