@@ -24,14 +24,14 @@ export default defineConfig({
       project('integration', {
         testTimeout: 60_000,
         hookTimeout: 600_000,
-        globalSetup: 'test/support/servers.setup.ts',
+        globalSetup: ['test/support/servers.setup.ts', 'test/support/broker.setup.ts'],
       }),
       // Whole stacks on two cores: one file at a time.
       project('e2e', {
         testTimeout: 240_000,
         hookTimeout: 600_000,
         fileParallelism: false,
-        globalSetup: 'test/support/servers.setup.ts',
+        globalSetup: ['test/support/servers.setup.ts', 'test/support/broker.setup.ts'],
       }),
     ],
   },
