@@ -46,6 +46,8 @@ export interface ClaimedDelivery extends OutgoingEvent {
   readonly mode: ConsumerMode;
   /** Whether a success is news: there were failures since the last one, or there is trouble. */
   readonly isWatched: boolean;
+  /** Whether the consumer took another event since this delivery's previous attempt; false on the first. */
+  readonly workedSince: boolean;
 }
 
 export interface ClaimLimits {

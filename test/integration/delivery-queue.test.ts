@@ -45,6 +45,7 @@ describe('a claim', () => {
       destination: { consumerId: id, target, secrets: ['whsec_new', 'whsec_old'] },
       mode: 'normal',
       isWatched: false,
+      workedSince: false,
     });
     await q.query(sql`update consumers set former_secret_until = clock_timestamp()`);
     await q.add(id);
@@ -106,6 +107,28 @@ describe('a claim', () => {
     await q.setHealth(id, "failing_orders = '{o1}'");
     const [second] = await q.claim(1);
     expect([first?.isWatched, second?.isWatched]).toEqual([false, true]);
+  });
+
+  test('says whether the consumer took something else since the last attempt', async () => {
+    const [id, other] = [await q.consumer(), await q.consumer()];
+    const { id: failing } = await q.add(id);
+    const again = async () => {
+      await q.query(sql`update deliveries set next_attempt_at = now(), strikes = 0 where id = ${failing}`);
+      const claimed = await q.claim();
+      const [own, ...others] = claimed.toSorted((one, another) => one.id - another.id);
+      if (own === undefined) throw new Error('it was not due');
+      await q.settle(...others.map(delivered));
+      await q.settle(failed(own));
+      return own.workedSince;
+    };
+    await q.add(id);
+    expect(await again()).toBe(false);
+    await q.add(other);
+    expect(await again()).toBe(false);
+    const settled = delivered(await q.add(id).then(() => q.only()));
+    await q.settle(settled);
+    expect(await again()).toBe(true);
+    expect(await again()).toBe(false);
   });
 });
 

@@ -30,6 +30,7 @@ export function claimed(given: Partial<ClaimedDelivery> & { readonly consumerId?
     destination: { consumerId, target: { kind: 'http', url: 'http://127.0.0.1:1/' }, secrets: [] },
     mode: 'normal',
     isWatched: false,
+    workedSince: false,
     ...rest,
   };
 }

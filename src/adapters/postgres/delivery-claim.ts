@@ -115,6 +115,11 @@ function probesOf(consumerIds: readonly string[]): RawBuilder<unknown> {
     )`;
 }
 
+/** Each is the end of an index. Null, which is no, where no attempt of its own was ever written. */
+const workedSince = sql`case when claimed.attempts > 1 then coalesce(
+  (select max(a.id) from attempts a where a.consumer_id = claimed.consumer_id and a.outcome = 'delivered')
+  > (select max(a.id) from attempts a where a.delivery_id = claimed.id), false) else false end`;
+
 interface ClaimedRow extends HealthRow, Pick<Selectable<ConsumersTable>, 'target' | 'secret' | 'former_secret'> {
   readonly id: number;
   readonly token: string;
@@ -124,6 +129,7 @@ interface ClaimedRow extends HealthRow, Pick<Selectable<ConsumersTable>, 'target
   readonly strikes: number;
   readonly type: EventType;
   readonly body: string;
+  readonly worked_since: boolean;
 }
 
 /** Takes what is `due` and still as it was seen, for the `rooms` that these CTEs are about. */
@@ -137,12 +143,13 @@ async function take(trx: Queries, due: RawBuilder<unknown>, leaseMs: number): Pr
       update deliveries d set token = gen_random_uuid()::text, attempts = d.attempts + 1,
         first_attempt_at = coalesce(d.first_attempt_at, ${now}), next_attempt_at = ${ago(-leaseMs)}
       from taken where d.id = taken.id
-      returning d.id, d.token, d.event_id, d.consumer_id, d.order_id, d.sequence, d.strikes, taken.turn, taken.due_since
+      returning d.id, d.token, d.event_id, d.consumer_id, d.order_id, d.sequence, d.strikes, d.attempts, taken.turn,
+        taken.due_since
     ), probed as (
       update consumer_health h set next_probe_at = ${ago(-PROBE_FALLBACK_MS)} from claimed
       where h.consumer_id = claimed.consumer_id and h.mode = 'probing'
     )
-    select claimed.*, rooms.*, e.type, e.body
+    select claimed.*, rooms.*, e.type, e.body, ${workedSince} as worked_since
     from claimed join rooms on rooms.consumer_id = claimed.consumer_id join events e on e.id = claimed.event_id
     order by claimed.turn, claimed.due_since`.execute(trx);
   return rows.map(claimedDelivery);
@@ -162,6 +169,7 @@ function claimedDelivery(row: ClaimedRow): ClaimedDelivery {
     destination: { consumerId, target, secrets: former === null ? [secret] : [secret, former] },
     mode: row.mode,
     isWatched: !isClean(healthOf(row)) || row.throttle_streak > 0,
+    workedSince: row.worked_since,
   };
 }
 

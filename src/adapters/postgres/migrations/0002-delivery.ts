@@ -153,6 +153,8 @@ create index attempts_by_delivery on attempts (delivery_id, id);
 create index attempts_by_consumer on attempts (consumer_id, started_at) include (outcome);
 -- Few where all is well: finding the last ones must not read all that succeeded since.
 create index attempts_failed on attempts (consumer_id, started_at) where outcome = 'failed';
+-- Whether a consumer took anything since some attempt, in the order of writing: relays' clocks may differ.
+create index attempts_delivered on attempts (consumer_id, id) where outcome = 'delivered';
 
 create table dead_letter_actions (
   id bigint generated always as identity primary key,
