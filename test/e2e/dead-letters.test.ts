@@ -129,8 +129,10 @@ test('many are sent again at a rate, a few first; and are left alone where none 
         { 'idempotency-key': newKey() },
       )) as { id: string }
     ).id;
+  // Others go on ordering, so that it can be told that these events are bad, and not the consumer.
   const ended = (id: string) =>
     waitFor('the redrive ends', async () => {
+      await stack().submit(1);
       const { json } = await stack().request('GET', `/v1/redrives/${id}`);
       const view = json as { state: string; finishedAt: string | null };
       return view.finishedAt !== null && view;

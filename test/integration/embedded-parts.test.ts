@@ -29,7 +29,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0).toReversed()) await cleanUp();
-  await rm(folder, { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
 });
 
 async function start(settings: { sandbox?: boolean } = {}): Promise<Parts> {
