@@ -1,6 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { AddressRefused, type Resolve, guardedAgent } from '../../src/adapters/http/webhook-connector.ts';
+import { AddressRefused, guardedAgent } from '../../src/adapters/http/webhook-connector.ts';
+import type { Resolve } from '../../src/adapters/http/webhook-names.ts';
 import { httpWebhooks } from '../../src/adapters/http/webhooks.ts';
 import type { AttemptResult } from '../../src/domain/delivery.ts';
 import { closedPort, newEvent, receiver, to } from '../support/webhook-receiver.ts';

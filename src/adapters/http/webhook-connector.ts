@@ -1,18 +1,18 @@
-import { type LookupAddress, promises as dns } from 'node:dns';
+import type { LookupAddress } from 'node:dns';
 import { isIP } from 'node:net';
 import { callbackify } from 'node:util';
 import { Agent, Pool, buildConnector } from 'undici';
 import type { Network } from '../../domain/ip-address.ts';
 import { addressProblem } from '../../domain/webhook-url.ts';
-
-/** Every address of a name. Rejects, or finds none, if there is none. */
-export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
+import { type Resolve, systemNames } from './webhook-names.ts';
 
 export interface ConnectorOptions {
-  /** For a connection to be made, in milliseconds. */
+  /** For a connection to be made, in milliseconds; a look-up on its own ends by then too. */
   readonly timeoutMs: number;
   readonly allowed: readonly Network[];
   readonly resolve?: Resolve | undefined;
+  /** Ends the look-ups that are under way. */
+  readonly closed?: AbortSignal | undefined;
 }
 
 /** The connection would have gone where webhooks may not go; the message says where and why. */
@@ -31,11 +31,11 @@ export class NotResolved extends Error {
  * none makes it trust any certificate.
  */
 export function guardedAgent(options: ConnectorOptions): Agent {
-  const resolve = shared(options.resolve ?? ((hostname) => dns.lookup(hostname, { all: true })));
+  const lookup = shared(options);
   return new Agent({
     factory: (origin) =>
       new Pool(origin, {
-        connect: guardedConnector(new URL(origin), { ...options, resolve }),
+        connect: guardedConnector(new URL(origin), options, lookup),
         pipelining: 1,
         // Shorter than servers keep an idle connection (5 s is a common default), so that none is used just as it is
         // closed; one that says how long it keeps them is believed, less undici's two seconds of margin.
@@ -52,14 +52,15 @@ export function guardedAgent(options: ConnectorOptions): Agent {
 
 function guardedConnector(
   origin: URL,
-  { timeoutMs, allowed, resolve }: ConnectorOptions & { readonly resolve: Resolve },
+  { timeoutMs, allowed }: ConnectorOptions,
+  addressesOf: Lookup,
 ): buildConnector.connector {
   const check = (address: string): void => {
     const problem = addressProblem(address, origin, allowed);
     if (problem !== undefined) throw new AddressRefused(problem);
   };
   const checkedAddresses = async (hostname: string): Promise<LookupAddress[]> => {
-    const addresses = await resolve(hostname).catch((error: unknown) => {
+    const addresses = await addressesOf(hostname).catch((error: unknown) => {
       throw new NotResolved(`the name ${hostname} cannot be resolved`, { cause: error });
     });
     if (addresses.length === 0) throw new NotResolved(`the name ${hostname} has no address`);
@@ -88,16 +89,17 @@ function guardedConnector(
   };
 }
 
-/**
- * One look-up of a name at a time: they run on four threads that everything else shares, and a name whose servers are
- * dead must not take them all.
- */
-function shared(resolve: Resolve): Resolve {
+type Lookup = (hostname: string) => Promise<readonly LookupAddress[]>;
+
+/** One look-up of a name at a time, for all who wait for it. */
+function shared({ timeoutMs, resolve = systemNames(), closed }: ConnectorOptions): Lookup {
   const underWay = new Map<string, Promise<readonly LookupAddress[]>>();
   return (hostname) => {
     const known = underWay.get(hostname);
     if (known) return known;
-    const lookup = resolve(hostname).finally(() => underWay.delete(hostname));
+    const inTime = AbortSignal.timeout(timeoutMs);
+    const over = closed === undefined ? inTime : AbortSignal.any([inTime, closed]);
+    const lookup = resolve(hostname, over).finally(() => underWay.delete(hostname));
     underWay.set(hostname, lookup);
     return lookup;
   };

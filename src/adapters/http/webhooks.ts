@@ -3,9 +3,10 @@ import type { EventSender, OutgoingEvent } from '../../domain/delivery-ports.ts'
 import { parseNetwork } from '../../domain/ip-address.ts';
 import { originProblem } from '../../domain/webhook-url.ts';
 import { retryAfterMs } from './retry-after.ts';
-import { type Resolve, guardedAgent } from './webhook-connector.ts';
+import { guardedAgent } from './webhook-connector.ts';
 import { type Heard, exchange } from './webhook-exchange.ts';
 import { type Failure, failureOf } from './webhook-failures.ts';
+import type { Resolve } from './webhook-names.ts';
 import { signedHeaders } from './webhook-signing.ts';
 
 export interface WebhookOptions {
@@ -28,7 +29,8 @@ const KEPT_ANSWER_BYTES = 4 * 1024;
  */
 export function httpWebhooks({ timeoutMs, networks, resolve }: WebhookOptions): EventSender {
   const allowed = networks.map(parseNetwork);
-  const agent = guardedAgent({ timeoutMs, allowed, resolve });
+  const closing = new AbortController();
+  const agent = guardedAgent({ timeoutMs, allowed, resolve, closed: closing.signal });
   const underWay = new Set<Promise<unknown>>();
 
   return {
@@ -69,6 +71,7 @@ export function httpWebhooks({ timeoutMs, networks, resolve }: WebhookOptions): 
     },
     async close() {
       await Promise.all(underWay);
+      closing.abort();
       // Not close(): what was given up before it had a connection would keep that waiting for one.
       await agent.destroy();
     },
