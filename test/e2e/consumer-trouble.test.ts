@@ -1,8 +1,8 @@
 /** Consumers that go away and come back, and relays that die on the way. */
 import { afterEach, expect, onTestFinished, test } from 'vitest';
-import { deleteConsumers, settled } from '../support/deliveries.ts';
+import { consumerOf, deleteConsumers, settled } from '../support/deliveries.ts';
 import { useStack } from '../support/stack.ts';
-import { type Behavior, startTestConsumer, type TestConsumer } from '../support/test-consumer.ts';
+import type { Behavior, TestConsumer } from '../support/test-consumer.ts';
 import { waitFor } from '../support/wait.ts';
 
 const stack = useStack(() => ({
@@ -11,12 +11,8 @@ const stack = useStack(() => ({
 
 afterEach(() => deleteConsumers(stack()));
 
-async function consumer(behave?: Behavior, body?: Readonly<Record<string, unknown>>): Promise<TestConsumer> {
-  const made = await startTestConsumer(behave);
-  onTestFinished(() => made.close());
-  await made.register(stack(), body);
-  return made;
-}
+const consumer = (behave?: Behavior, body?: Readonly<Record<string, unknown>>): Promise<TestConsumer> =>
+  consumerOf(stack(), behave, body);
 
 interface Health {
   readonly state: string;

@@ -1,8 +1,8 @@
 /** Poison events: they become dead letters, hold up nothing but themselves, and people set them right. */
-import { afterEach, expect, onTestFinished, test } from 'vitest';
-import { deleteConsumers, settled } from '../support/deliveries.ts';
+import { afterEach, expect, test } from 'vitest';
+import { consumerOf, deleteConsumers, settled } from '../support/deliveries.ts';
 import { newKey, useStack } from '../support/stack.ts';
-import { type Behavior, startTestConsumer, type TestConsumer } from '../support/test-consumer.ts';
+import type { Behavior, TestConsumer } from '../support/test-consumer.ts';
 import { waitFor } from '../support/wait.ts';
 
 const stack = useStack(() => ({
@@ -14,12 +14,8 @@ afterEach(() => deleteConsumers(stack()));
 /** More than the few that a redrive tries first. */
 const COUNT = 8;
 
-async function consumer(behave: Behavior, body?: Readonly<Record<string, unknown>>): Promise<TestConsumer> {
-  const made = await startTestConsumer(behave);
-  onTestFinished(() => made.close());
-  await made.register(stack(), body);
-  return made;
-}
+const consumer = (behave?: Behavior, body?: Readonly<Record<string, unknown>>): Promise<TestConsumer> =>
+  consumerOf(stack(), behave, body);
 
 interface Letter {
   readonly id: string;

@@ -6,21 +6,17 @@ import { join } from 'node:path';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
 import { validateEvent } from '../../src/api/event-schemas.ts';
 import { freePort } from '../../src/embedded/ports.ts';
-import { deleteConsumers, settled } from '../support/deliveries.ts';
+import { consumerOf, deleteConsumers, settled } from '../support/deliveries.ts';
 import { newKey, newOrder, useStack } from '../support/stack.ts';
-import { type Behavior, startTestConsumer, type TestConsumer } from '../support/test-consumer.ts';
+import type { Behavior, TestConsumer } from '../support/test-consumer.ts';
 import { waitFor } from '../support/wait.ts';
 
 const stack = useStack(() => ({ env: { EVENKEEL_DELIVERY_TIMEOUT_MS: '3000', EVENKEEL_DELIVERY_BACKOFF_MS: '100' } }));
 
 afterEach(() => deleteConsumers(stack()));
 
-async function consumer(behave?: Behavior, body?: Readonly<Record<string, unknown>>): Promise<TestConsumer> {
-  const made = await startTestConsumer(behave);
-  onTestFinished(() => made.close());
-  await made.register(stack(), body);
-  return made;
-}
+const consumer = (behave?: Behavior, body?: Readonly<Record<string, unknown>>): Promise<TestConsumer> =>
+  consumerOf(stack(), behave, body);
 
 test('every event of every order reaches the consumer, signed, valid, once, in the sequence of its order', async () => {
   const healthy = await consumer();

@@ -1,5 +1,19 @@
+import { onTestFinished } from 'vitest';
 import type { Stack } from './stack.ts';
+import { type Behavior, startTestConsumer, type TestConsumer } from './test-consumer.ts';
 import { waitFor } from './wait.ts';
+
+/** A consumer of the stack's, of everything unless `body` says otherwise; it listens until the test is over. */
+export async function consumerOf(
+  stack: Stack,
+  behave?: Behavior,
+  body?: Readonly<Record<string, unknown>>,
+): Promise<TestConsumer> {
+  const made = await startTestConsumer(behave);
+  onTestFinished(() => made.close());
+  await made.register(stack, body);
+  return made;
+}
 
 /** Resolves once nothing is pending at these consumers. */
 export async function settled(stack: Stack, consumerIds: readonly string[], deadlineMs?: number): Promise<void> {
