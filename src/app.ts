@@ -1,6 +1,6 @@
 /** The composition root: builds clients, ports and stores from the settings. Mains, tests and tools share it. */
 import { once } from 'node:events';
-import { Client, Connection } from '@temporalio/client';
+import { Client } from '@temporalio/client';
 import { loadClientConnectConfig } from '@temporalio/envconfig';
 import { NativeConnection } from '@temporalio/worker';
 import { createActivities } from './activities/activities.ts';
@@ -29,6 +29,7 @@ import { postgresScreening } from './adapters/postgres/screening.ts';
 import { postgresStock } from './adapters/postgres/stock.ts';
 import { postgresViews } from './adapters/postgres/views.ts';
 import { temporalDeliveryWorkflows } from './adapters/temporal/delivery-workflows.ts';
+import { lazyConnection } from './adapters/temporal/lazy-connection.ts';
 import { temporalOrderWorkflows } from './adapters/temporal/order-workflows.ts';
 import { createApi } from './api/app.ts';
 import { hashBody, parseOrder } from './api/order-body.ts';
@@ -90,12 +91,12 @@ export async function connectTemporal(config: WiredConfig, use: 'worker' | 'clie
       close: () => native.close(),
     };
   }
-  const connection = Connection.lazy(connectionOptions);
+  const lazy = lazyConnection(connectionOptions);
   return {
-    client: new Client({ connection, namespace, interceptors }),
+    client: new Client({ connection: lazy.connection, namespace, interceptors }),
     namespace,
     native: undefined,
-    close: () => connection.close(),
+    close: () => lazy.close(),
   };
 }
 
