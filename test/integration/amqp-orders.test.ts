@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { Duplex } from 'node:stream';
 import { type Channel, type ChannelModel, type ConfirmChannel, type GetMessage, connect } from 'amqplib';
 import { Client } from 'pg';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
@@ -58,6 +59,8 @@ async function reach(): Promise<void> {
 
 interface Intaking {
   readonly lines: readonly string[];
+  /** What its adapters told. */
+  readonly reports: readonly string[];
   /** Ends it as a stop of the process does. */
   stop(): Promise<void>;
   /** Cuts its connection off, as the end of its process would. */
@@ -67,9 +70,11 @@ interface Intaking {
 /** An API process's intake, over a connection of its own. */
 function startIntake(changes: { inbox?: MessageInbox; intake?: Intake; prefetch?: number } = {}): Intaking {
   const signal = new AbortController();
-  const broker: Broker = connectBroker(rabbit.url);
+  const reports: string[] = [];
+  const report = (line: string): void => void reports.push(line);
+  const broker: Broker = connectBroker(rabbit.url, { report });
   const inbox = changes.inbox ?? postgresMessageInbox(made.db);
-  const queue = amqpOrderQueue(broker, { retryDelaysMs: [50, 100] });
+  const queue = amqpOrderQueue(broker, { report, retryDelaysMs: [50, 100] });
   const { deps, lines } = intakeDeps(queue, inbox, {});
   const intake = changes.intake ?? made.stores.intake;
   const ended = runOrderIntake(
@@ -85,6 +90,7 @@ function startIntake(changes: { inbox?: MessageInbox; intake?: Intake; prefetch?
   running.push(stop);
   return {
     lines,
+    reports,
     stop,
     drop: async () => {
       running.splice(running.indexOf(stop), 1);
@@ -306,6 +312,49 @@ test('a message whose headers cannot be copied is kept without them rather than 
     'x-evenkeel-attempts': 1 + maxRetries,
   });
 });
+
+test.each([
+  ['of a type that the library does not know', { '!': 'long', value: 0x6c6c6c6c6c6c6c6cn }, 'lllllllll', 'Lllllllll'],
+  ['that nests by the thousand', nested(5_000), 'x\0\0', 'F\0\0'],
+])('a message with a header %s ends like any other, and those behind it become orders', async (_, value, was, is) => {
+  const intake = startIntake({ prefetch: 1 });
+  const strange = submission({ body: 'no order', headers: { '!!!': value } });
+  await channel.assertQueue(SUBMIT, { durable: true });
+  const confirms = await admin.createConfirmChannel();
+  rewriteNext(admin, `!!!${was}`, `!!!${is}`);
+  await submit(confirms, strange);
+  await confirms.close();
+  const plain = submission();
+  await submitAll([plain]);
+  await accepted([plain]);
+  const dead = await takeDead();
+  expect(dead.properties.messageId).toBe(strange.key);
+  expect(intake.reports.filter((line) => line.includes('broke'))).toEqual([]);
+});
+
+/** Has the connection send other bytes in place of the next that are `was`: what its library cannot write. */
+function rewriteNext({ connection }: ChannelModel, was: string, is: string): void {
+  const { stream } = connection as unknown as { readonly stream: Duplex };
+  const write = stream.write.bind(stream) as (bytes: Buffer) => boolean;
+  stream.write = (bytes: Buffer) => {
+    const at = bytes.indexOf(was);
+    if (at < 0) return write(bytes);
+    stream.write = write as typeof stream.write;
+    const changed = Buffer.from(bytes);
+    changed.write(is, at);
+    return write(changed);
+  };
+}
+
+/** The inside of a table that holds a table that holds a table … */
+function nested(depth: number): Buffer {
+  const bytes = Buffer.alloc(depth * 6);
+  for (let n = 0; n < depth; n += 1) {
+    bytes.write('F', n * 6 + 1);
+    bytes.writeUInt32BE((depth - n - 1) * 6, n * 6 + 2);
+  }
+  return bytes;
+}
 
 test('a queue that somebody deletes is there again, and orders with it', async () => {
   startIntake();

@@ -2,6 +2,8 @@ import { EventEmitter, once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type ChannelModel, type ConfirmChannel, type RecoveringChannelModel, connect } from 'amqplib';
+import { readAllHeaders } from './header-frames.ts';
+import { reconnection } from './reconnection.ts';
 
 /** A connection to RabbitMQ that mends itself. */
 export interface Broker {
@@ -16,6 +18,8 @@ export interface Broker {
   connected(signal: AbortSignal): Promise<void>;
   /** Why the broker takes no messages at the moment, such as `low on disk`; undefined if it does. */
   readonly blocked: string | undefined;
+  /** Another connection to the same, so that what ends one leaves the other alone; `close` closes it too. */
+  apart(use: string): Broker;
   /** Closes the connection and all its channels, for good and within a few seconds. */
   close(): Promise<void>;
 }
@@ -23,6 +27,8 @@ export interface Broker {
 export interface BrokerOptions {
   /** Told of the connection's comings and goings. */
   readonly report?: (line: string, error?: Error) => void;
+  /** What it is for, as the broker shows it beside our name. */
+  readonly use?: string;
 }
 
 /** There is no connection, or it broke before the answer. The same may do in a moment. */
@@ -34,21 +40,23 @@ export class BrokerUnavailable extends Error {
 const HEARTBEAT_S = 10;
 const CONNECT_TIMEOUT_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 5_000;
-/** Between two attempts to connect, from the first to the longest. */
-const RECONNECT_MS = { initialDelay: 100, maxDelay: 10_000, factor: 2, jitter: 0.5 };
 
 /**
  * One connection to the RabbitMQ at `url`, opened when it is first needed, and from then on again and again until
  * `close`. What happens to it is reported and never thrown.
  */
-export function connectBroker(url: string, { report = () => undefined }: BrokerOptions = {}): Broker {
+export function connectBroker(url: string, { report = () => undefined, use }: BrokerOptions = {}): Broker {
   const host = new URL(url).host;
+  const forUse = use === undefined ? '' : ` for ${use}`;
   /** Emits `change` when there is a connection, and when an attempt to get one has failed. */
   const changes = new EventEmitter().setMaxListeners(0);
   let opening: Promise<RecoveringChannelModel> | undefined;
   let model: ChannelModel | undefined;
   let blocked: string | undefined;
   let trouble: string | undefined;
+  let connectedAt = 0;
+  const again = reconnection();
+  const others: Broker[] = [];
 
   const lost = (what: string, error: Error): void => {
     const said = trouble;
@@ -56,7 +64,7 @@ export function connectBroker(url: string, { report = () => undefined }: BrokerO
     blocked = undefined;
     trouble = `RabbitMQ at ${host}: ${error.message}`;
     // Every attempt fails alike while it is away: said once.
-    if (said !== trouble) report(`${what}; it is tried again and again`, error);
+    if (said !== trouble) report(`${what}${forUse}; it is tried again and again`, error);
     changes.emit('change');
   };
 
@@ -65,17 +73,26 @@ export function connectBroker(url: string, { report = () => undefined }: BrokerO
       noDelay: true,
       keepAlive: true,
       timeout: CONNECT_TIMEOUT_MS,
-      clientProperties: { connection_name: 'evenkeel' },
-      recovery: { ...RECONNECT_MS, waitForConnect: false },
+      clientProperties: { connection_name: `evenkeel${forUse}` },
+      recovery: { calculateDelay: () => again.delayMs(), waitForConnect: false },
     });
     recovering.on('connect', (connected) => {
+      readAllHeaders(connected);
       model = connected;
       trouble = undefined;
-      report(`connected to RabbitMQ at ${host}`);
+      connectedAt = performance.now();
+      report(`connected to RabbitMQ at ${host}${forUse}`);
       changes.emit('change');
     });
-    recovering.on('disconnect', (error) => lost('the connection to RabbitMQ broke', error));
-    recovering.on('connect-failed', (error) => lost('no connection to RabbitMQ', error));
+    // Each is told of before the wait for the next attempt is asked for.
+    recovering.on('disconnect', (error) => {
+      again.broke(performance.now() - connectedAt);
+      lost('the connection to RabbitMQ broke', error);
+    });
+    recovering.on('connect-failed', (error) => {
+      again.failed();
+      lost('no connection to RabbitMQ', error);
+    });
     recovering.on('blocked', (reason) => {
       blocked = reason;
       report(`RabbitMQ takes no messages at the moment: ${reason}`);
@@ -122,10 +139,16 @@ export function connectBroker(url: string, { report = () => undefined }: BrokerO
       // oxlint-disable-next-line no-unmodified-loop-condition -- it is modified when the connection comes and goes
       while (model === undefined) await once(changes, 'change', { signal });
     },
+    apart(other) {
+      const broker = connectBroker(url, { report, use: other });
+      others.push(broker);
+      return broker;
+    },
     async close() {
+      await Promise.all(others.map((other) => other.close()));
       const closing = model;
       trouble = `RabbitMQ at ${host}: the connection is closed`;
-      const connection = await opening;
+      const connection = await opening?.catch(() => undefined);
       opening ??= Promise.reject(new BrokerUnavailable(trouble));
       opening.catch(() => undefined);
       const over = new AbortController();

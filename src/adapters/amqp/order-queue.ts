@@ -5,6 +5,7 @@ import type { Broker, BrokerOptions } from './broker.ts';
 import { type Lane, PublishFailure, laneOn } from './lane.ts';
 import { copyProperties, headersOf, messageIdOf, roundOf } from './order-message.ts';
 import { DEAD_EXCHANGE, SUBMIT_QUEUE, declareTopology, retryQueue } from './order-topology.ts';
+import { YOUNG_MS } from './reconnection.ts';
 import { unless } from './unless.ts';
 
 export interface OrderQueueOptions extends BrokerOptions {
@@ -15,10 +16,15 @@ export interface OrderQueueOptions extends BrokerOptions {
 const RETRY_DELAYS_MS = [1_000, 5_000, 30_000, 120_000] as const;
 /** Before the queue is set up again on a connection that stands, half of it jitter. */
 const SET_UP_AGAIN_MS = 1_000;
+/** As often on end it may have been chance that orders stopped coming in as soon as they had begun to. */
+const MERE_CHANCE = 2;
 /** At the end, for what was begun; what takes longer is given up, and handed out again by the broker. */
 const DRAIN_MS = 15_000;
 
-/** Orders from `evenkeel.orders.submit`; the queues around it are declared when they are first needed. */
+/**
+ * Orders from `evenkeel.orders.submit`, over a connection of their own, because a message that cannot be read ends the
+ * one that it comes by. The queues around it are declared when they are first needed.
+ */
 export function amqpOrderQueue(
   broker: Broker,
   { report = () => undefined, retryDelaysMs = RETRY_DELAYS_MS }: OrderQueueOptions = {},
@@ -30,24 +36,40 @@ export function amqpOrderQueue(
         const work = handle(message).finally(() => underWay.delete(work));
         underWay.add(work);
       };
+      const own = broker.apart('orders');
+      let endedYoung = 0;
       while (!signal.aborted) {
+        let begunAt = Number.NaN;
+        const begun = (): void => {
+          begunAt = performance.now();
+        };
         try {
-          await broker.connected(signal);
-          const channel = await unless(signal, broker.channel());
-          await consumeOn(channel, { prefetch, retryDelaysMs }, { take, underWay }, signal);
+          await own.connected(signal);
+          const channel = await unless(signal, own.channel());
+          await consumeOn(channel, { prefetch, retryDelaysMs }, { take, begun, underWay }, signal);
         } catch (error) {
           if (signal.aborted) break;
-          report('orders from the queue: set up again', error instanceof Error ? error : new Error(String(error)));
+          endedYoung = performance.now() - begunAt < YOUNG_MS ? endedYoung + 1 : 0;
+          const line = endedYoung > MERE_CHANCE ? UNREADABLE : 'orders from the queue: set up again';
+          report(line, error instanceof Error ? error : new Error(String(error)));
           await delay(SET_UP_AGAIN_MS * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
         }
       }
       await Promise.all(underWay);
+      await own.close();
     },
   };
 }
 
+/** Told each time, because no order comes in until somebody has done something. */
+const UNREADABLE =
+  `orders from the queue: they end as soon as they begin, again and again. If RabbitMQ is well, a message near the head of ` +
+  `'${SUBMIT_QUEUE}' cannot be read: stop the API processes, take it out in RabbitMQ's management, and start them again`;
+
 interface Handling {
   readonly take: (message: QueuedOrder) => void;
+  /** Called when messages begin to come. */
+  readonly begun: () => void;
   readonly underWay: ReadonlySet<Promise<void>>;
 }
 
@@ -55,7 +77,7 @@ interface Handling {
 async function consumeOn(
   channel: ConfirmChannel,
   { prefetch, retryDelaysMs }: { readonly prefetch: number; readonly retryDelaysMs: readonly number[] },
-  { take, underWay }: Handling,
+  { take, begun, underWay }: Handling,
   signal: AbortSignal,
 ): Promise<void> {
   const lane = laneOn(channel);
@@ -77,6 +99,7 @@ async function consumeOn(
   };
   try {
     const consumerTag = await unless(signal, begin());
+    begun();
     await until([signal, gone.signal]);
     if (gone.signal.aborted) throw gone.signal.reason;
     const drain = channel.cancel(consumerTag).then(() => Promise.all(underWay));
