@@ -7,8 +7,10 @@ export interface ConsumerHealth {
   readonly epoch: number;
   /** Orders whose deliveries failed since the last success, each once; no more than count. */
   readonly failingOrders: readonly string[];
-  /** Failures to reach it since the last success. */
+  /** Failures to reach it, or to be answered in time, since the last success. */
   readonly connectionFailures: number;
+  /** All failures since the last success, of whatever orders; no more than count. */
+  readonly failures: number;
   /** Since the last failure; counted in trouble only. */
   readonly successes: number;
   /** How often trouble came back while it was being overcome. */
@@ -31,20 +33,26 @@ export type Word =
 export const TROUBLE_ORDERS = 3;
 /** One connection breaks now and then. */
 export const TROUBLE_CONNECTIONS = 2;
+/**
+ * However few orders wait: a consumer that is sent one event alone, and fails it for minutes, may fail all. Fewer than
+ * the strikes that kill an event, or an outage kills those of a quiet consumer.
+ */
+export const TROUBLE_FAILURES = 6;
 
 export const healthy: ConsumerHealth = {
   mode: 'normal',
   epoch: 0,
   failingOrders: [],
   connectionFailures: 0,
+  failures: 0,
   successes: 0,
   relapses: 0,
   reason: null,
 };
 
 /** Whether a success would change it: if not, nobody need write it down. */
-export function isClean({ mode, failingOrders, connectionFailures }: ConsumerHealth): boolean {
-  return mode === 'normal' && failingOrders.length === 0 && connectionFailures === 0;
+export function isClean({ mode, failures }: ConsumerHealth): boolean {
+  return mode === 'normal' && failures === 0;
 }
 
 /** The health after one more attempt. Trouble begins here, and comes back here; only a decision ends it. */
@@ -55,6 +63,7 @@ export function hear(health: ConsumerHealth, word: Word): ConsumerHealth {
       ...health,
       failingOrders: [],
       connectionFailures: 0,
+      failures: 0,
       successes: inTrouble ? health.successes + 1 : 0,
       reason: inTrouble ? health.reason : null,
     };
@@ -67,8 +76,12 @@ export function hear(health: ConsumerHealth, word: Word): ConsumerHealth {
     reason,
     failingOrders: failing.includes(orderId) || failing.length >= TROUBLE_ORDERS ? failing : [...failing, orderId],
     connectionFailures: Math.min(TROUBLE_CONNECTIONS, health.connectionFailures + (blames === 'connection' ? 1 : 0)),
+    failures: Math.min(TROUBLE_FAILURES, health.failures + 1),
   };
-  const isTrouble = next.failingOrders.length >= TROUBLE_ORDERS || next.connectionFailures >= TROUBLE_CONNECTIONS;
+  const isTrouble =
+    next.failingOrders.length >= TROUBLE_ORDERS ||
+    next.connectionFailures >= TROUBLE_CONNECTIONS ||
+    next.failures >= TROUBLE_FAILURES;
   if (!isTrouble || health.mode === 'probing') return next;
   return health.mode === 'normal'
     ? { ...next, mode: 'probing', epoch: health.epoch + 1, relapses: 0 }

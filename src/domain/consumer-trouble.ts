@@ -12,7 +12,7 @@ export interface TroubleObservation {
   readonly mode: ConsumerMode;
   /** Successes since the last failure. */
   readonly successes: number;
-  /** Orders that fail, and failures to reach it, since the last success. */
+  /** Since the last success; no more than count. */
   readonly failures: number;
   readonly relapses: number;
   /** Deliveries under way at a time while it recovers; null while it does not. */
@@ -20,8 +20,12 @@ export interface TroubleObservation {
   readonly maxInFlight: number;
   /** Deliveries that are due and were due for more than a few seconds: what trouble left behind. */
   readonly leftBehind: number;
-  /** How long it has been tried, without the time in which it was paused or disabled. */
-  readonly triedForMs: number;
+  /** Whether anything at all is to be sent to it, now or later. */
+  readonly hasPending: boolean;
+  /** How long it fails without a success, since it was last paused, disabled, or sent nothing for hours; null: it does not. */
+  readonly failingForMs: number | null;
+  /** Since the last failure; null if there was none. */
+  readonly failedMsAgo: number | null;
 }
 
 export interface TroublePolicy {
@@ -31,7 +35,7 @@ export interface TroublePolicy {
   readonly recoveryTickMs: number;
   /** How long to wait for news while there is nothing to do. */
   readonly idleMs: number;
-  /** After this long without a success it is disabled, and a person has to say when to go on. */
+  /** After failing for this long without a success it is disabled, and a person has to say when to go on. */
   readonly giveUpMs: number;
 }
 
@@ -41,11 +45,9 @@ export interface TroubleMemory {
   readonly probes: number;
   /** Before this time it is neither probed nor sent more: news come with every failure, and must not hasten the next. */
   readonly restUntil: number;
-  /** When it was last seen to work; null: not since anybody looks. */
-  readonly workedAt: number | null;
 }
 
-export const nothingTried: TroubleMemory = { probes: 0, restUntil: 0, workedAt: null };
+export const nothingTried: TroubleMemory = { probes: 0, restUntil: 0 };
 
 export interface Circumstances {
   readonly now: number;
@@ -70,6 +72,8 @@ export type Move =
 
 /** How many ticks to let it be once it is sent all that it takes at a time: a large backlog lasts for hours. */
 const TICKS_AT_FULL_RATE = 5;
+/** A failure is recent for so many of the longest intervals: one probe may come late, or be answered slowly. */
+const RECENT_PROBES = 5;
 
 /** The next move. */
 export function nextMove(
@@ -80,16 +84,22 @@ export function nextMove(
 ): Move {
   if (!seen.isCurrent || seen.mode === 'normal') return { move: 'leave' };
   if (seen.state !== 'enabled') return { move: 'wait', waitMs: policy.idleMs };
+  // Nothing can prove that it is back, and nothing is held up: what failed is remembered, and begins the next trouble.
+  if (!seen.hasPending) return { move: 'end', waitMs: policy.recoveryTickMs };
   const restMs = Math.max(0, memory.restUntil - now);
   if (seen.mode === 'recovering') return whileRecovering(seen, restMs, policy);
 
   if (seen.successes > 0) return { move: 'open', sendLimit: 1, waitMs: policy.recoveryTickMs };
-  // One that was sent nothing has not failed, and one that answered an hour ago is not gone.
-  const silentMs = memory.workedAt === null ? seen.triedForMs : Math.min(seen.triedForMs, now - memory.workedAt);
-  if (silentMs >= policy.giveUpMs && seen.failures > 0) return { move: 'give_up' };
+  if (isGone(seen, policy)) return { move: 'give_up' };
   if (restMs > 0) return { move: 'wait', waitMs: restMs };
   const full = Math.min(policy.longestProbeMs, policy.firstProbeMs * 2 ** Math.min(memory.probes, 30));
   return { move: 'probe', waitMs: Math.max(1, Math.round(full * (0.75 + 0.5 * random))) };
+}
+
+/** One that was sent nothing of late has not failed: it is tried once more before anything is decided. */
+function isGone({ failingForMs, failedMsAgo }: TroubleObservation, policy: TroublePolicy): boolean {
+  if (failingForMs === null || failedMsAgo === null) return false;
+  return failingForMs >= policy.giveUpMs && failedMsAgo <= RECENT_PROBES * policy.longestProbeMs;
 }
 
 function whileRecovering(seen: TroubleObservation, restMs: number, policy: TroublePolicy): Move {
@@ -110,7 +120,7 @@ function whileRecovering(seen: TroubleObservation, restMs: number, policy: Troub
 export function remember(memory: TroubleMemory, seen: TroubleObservation, move: Move, now: number): TroubleMemory {
   // Somebody who enables it again wants to see at once whether it is back.
   if (seen.state !== 'enabled') return { ...memory, probes: 0, restUntil: 0 };
-  const known = seen.successes > 0 ? { ...memory, probes: 0, workedAt: now } : memory;
+  const known = seen.successes > 0 ? { ...memory, probes: 0 } : memory;
   if (move.move === 'probe') return { ...known, probes: known.probes + 1, restUntil: now + move.waitMs };
   return move.move === 'open' ? { ...known, restUntil: now + move.waitMs } : known;
 }

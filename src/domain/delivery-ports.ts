@@ -108,11 +108,14 @@ export interface ConsumerTroubles {
   probe(consumerId: string, epoch: number): Promise<void>;
   /** Lets `sendLimit` deliveries be under way at a time. */
   open(consumerId: string, epoch: number, sendLimit: number): Promise<void>;
-  /** Back to normal, if nothing failed since the last success and nothing is left behind; false otherwise. */
+  /**
+   * Back to normal, if it recovers, nothing failed since the last success and nothing is left behind, or if nothing is
+   * to be sent to it at all; false otherwise.
+   */
   end(consumerId: string, epoch: number): Promise<boolean>;
-  /** Disables it, with the reason. */
+  /** Disables it, with the reason, if it still fails and there is anything to be sent. */
   giveUp(consumerId: string, epoch: number): Promise<void>;
-  /** All there are, for whoever makes sure that each has its workflow. */
+  /** All there are of consumers that are enabled, for whoever makes sure that each has its workflow. */
   inTrouble(): Promise<readonly { readonly consumerId: string; readonly epoch: number }[]>;
 }
 

@@ -85,23 +85,33 @@ export interface Judged {
   readonly mode: ConsumerMode;
   /** Whether the consumer failed since its last success, or is in trouble. */
   readonly isWatched: boolean;
+  /** Whether the consumer took another event since this delivery's previous attempt; false on the first. */
+  readonly workedSince: boolean;
 }
 
 /**
  * Judges an attempt. A failure is a strike against the event only if the event may be the reason: not while the
  * consumer is being probed, and not where it could not be reached or said that it is overloaded, unless it was known to
- * work when the attempt began. So an outage of any length sends nothing to the dead letters: only what is under way as
- * it begins can get a strike from it. And a poison event gets there while all others pass, whatever it breaks.
+ * work when the attempt began, or took others since this event's last one. So an event that is refused for ever, with
+ * whatever answer, becomes a dead letter while others pass; one whose consumer is sent nothing else waits, in trouble
+ * that everybody sees, until another has passed.
+ *
+ * And an outage of any length sends nothing to the dead letters: what it does to a connection, or says of being
+ * overloaded, is one strike at most, for what is under way as it begins; any other failure is known for trouble after
+ * `TROUBLE_FAILURES`, however quiet the consumer. That holds as long as `maxStrikes` is more than these.
  */
 export function judge(delivery: Judged, result: AttemptResult, policy: DeliveryPolicy, random: number): Verdict {
   if (result.outcome === 'delivered') return { next: 'delivered' };
   const cause = result.cause ?? 'bad_answer';
   const gone = cause === 'http_410';
+  const saysLater = overloaded.has(cause);
   const asked = result.retryAfterMs === null ? null : Math.min(result.retryAfterMs, policy.longestRetryAfterMs);
   const isStrike = delivery.mode !== 'probing' && !gone && mayBeTheEvent(delivery, cause, asked !== null);
   const strikes = delivery.strikes + (isStrike ? 1 : 0);
   // The beginning of an outage alone kills nothing, even where one strike is enough.
-  const isLast = strikes >= policy.maxStrikes && (delivery.strikes > 0 || !ambiguous.has(cause));
+  const isLast = strikes >= policy.maxStrikes && (delivery.strikes > 0 || !(saysLater || ambiguous.has(cause)));
+  // Once may be the chance of a consumer that takes so many a second and no more.
+  const isRefusedAlone = isStrike && delivery.workedSince && delivery.strikes > 0;
   // What is the consumer's doing says nothing about how long this event should wait.
   const ownDelayMs = backoff(isStrike ? strikes : 1, policy, random);
   return {
@@ -110,17 +120,23 @@ export function judge(delivery: Judged, result: AttemptResult, policy: DeliveryP
     strikes,
     delayMs: Math.max(asked ?? 0, ownDelayMs),
     // One event's many strikes must not make the others wait for hours.
-    throttleMs: overloaded.has(cause) ? (asked ?? backoff(1, policy, random)) : null,
+    throttleMs: saysLater && !isRefusedAlone ? (asked ?? backoff(1, policy, random)) : null,
     disables: gone,
-    // 429 is the word of a consumer that works; 410 has its own consequence.
-    blames: unreachable.has(cause) ? 'connection' : gone || cause === 'http_429' ? 'nothing' : 'answer',
+    blames: blameFor(cause),
   };
 }
 
-function mayBeTheEvent({ mode, isWatched }: Judged, cause: FailureCause, saidWhen: boolean): boolean {
+function mayBeTheEvent({ mode, isWatched, workedSince }: Judged, cause: FailureCause, saidWhen: boolean): boolean {
   // In recovery it is known to work too: that began with a success, and ends with a few failures.
-  if (ambiguous.has(cause)) return !saidWhen && (mode === 'recovering' || !isWatched);
-  return !overloaded.has(cause) && !unreachable.has(cause);
+  if (ambiguous.has(cause)) return workedSince || (!saidWhen && (mode === 'recovering' || !isWatched));
+  return overloaded.has(cause) ? workedSince : !unreachable.has(cause);
+}
+
+function blameFor(cause: FailureCause): 'nothing' | 'answer' | 'connection' {
+  // 410 has its own consequence.
+  if (cause === 'http_410') return 'nothing';
+  // Two that had no answer in time are as many as two that found nobody, and each took as long as is allowed.
+  return unreachable.has(cause) || cause === 'timeout' ? 'connection' : 'answer';
 }
 
 /** The wait after the `strikes`-th failure, in ms, at least 1: exponential by four, half of it jitter (`random` in [0, 1)). */

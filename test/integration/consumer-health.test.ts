@@ -37,7 +37,7 @@ describe('a consumer’s health', () => {
     expect((await q.health(id))?.['failing_orders']).toHaveLength(2);
     await q.add(id);
     await q.settle(delivered(await q.only()));
-    expect(await q.health(id)).toMatchObject({ mode: 'normal', failing_orders: [], reason: null });
+    expect(await q.health(id)).toMatchObject({ mode: 'normal', failing_orders: [], failures: 0, reason: null });
     expect(await q.changes(id)).toEqual([]);
   });
 
@@ -78,6 +78,72 @@ describe('a consumer’s health', () => {
     expect(await q.health(id)).toMatchObject({ mode: 'normal', failing_orders: [claimed[3]?.orderId] });
   });
 
+  test('becomes trouble by one order that fails again and again, where nothing else is sent', async () => {
+    const id = await q.consumer();
+    await q.add(id);
+    const found = [];
+    for (let time = 1; time <= 6; time += 1) {
+      await q.query(sql`update deliveries set next_attempt_at = clock_timestamp(), strikes = 0`);
+      await q.settle(failed(await q.only()));
+      found.push((await q.health(id))['mode']);
+    }
+    expect(found).toEqual([...Array<string>(5).fill('normal'), 'probing']);
+  });
+
+  describe('since when it fails', () => {
+    const hoursAgo = (hours: number) => sql`clock_timestamp() - ${hours} * interval '1 hour'`;
+    const again = async (id: string, how: typeof failed | typeof delivered = failed) => {
+      await q.query(sql`update deliveries set next_attempt_at = clock_timestamp()`);
+      await q.query(sql`update consumer_health set next_probe_at = clock_timestamp()`);
+      if ((await rows()).every(({ status }) => status !== 'pending')) await q.add(id);
+      await q.settle(how(await q.only()));
+      const [{ hours } = { hours: null }] = await q.query(sql<{ hours: number | null }>`
+        select round(extract(epoch from clock_timestamp() - failing_since) / 3600)::int as hours from consumer_health`);
+      return hours;
+    };
+    const longAgo = (since: number, last: number) =>
+      q.query(sql`update consumer_health set failing_since = ${hoursAgo(since)}, failed_at = ${hoursAgo(last)}`);
+
+    test('is known from the first failure to the next success', async () => {
+      const id = await q.consumer();
+      expect(await again(id)).toBe(0);
+      await longAgo(30, 1);
+      expect(await again(id)).toBe(30);
+      expect(await again(id, delivered)).toBeNull();
+      expect(await again(id)).toBe(0);
+    });
+
+    test('begins anew after a success of the same batch', async () => {
+      const id = await q.consumer();
+      await again(id);
+      await q.query(sql`truncate deliveries cascade`);
+      await longAgo(30, 1);
+      await q.add(id);
+      await q.add(id);
+      const [one, other] = await q.claim();
+      if (one === undefined || other === undefined) throw new Error('two were due');
+      const now = Date.now();
+      const works = settlement(one, { startedAt: new Date(now) });
+      await q.settle(works, failed(other, 'http_500', { startedAt: new Date(now + 1) }));
+      const [found] = await q.query(sql<{ fresh: boolean }>`
+        select failing_since > ${hoursAgo(1)} as fresh from consumer_health`);
+      expect(found).toEqual({ fresh: true });
+    });
+
+    test('begins anew after hours in which nothing was tried, and is kept up by every failure', async () => {
+      const id = await q.consumer();
+      await q.setHealth(id, "mode = 'probing', epoch = 1, failing_orders = '{a,b,c}', failures = 6");
+      await longAgo(90, 20);
+      expect(await again(id)).toBe(0);
+      await longAgo(90, 1);
+      // Nothing else of its health is changed by these.
+      expect(await again(id)).toBe(90);
+      expect(await q.query(sql`select failed_at > ${hoursAgo(0.5)} as fresh from consumer_health`)).toEqual([
+        { fresh: true },
+      ]);
+    });
+  });
+
   test('is back in the same trouble when it fails while it recovers', async () => {
     const id = await q.consumer();
     await q.setHealth(id, "mode = 'recovering', epoch = 4, send_limit = 8, trouble_since = clock_timestamp()");
@@ -93,7 +159,10 @@ describe('a consumer’s health', () => {
 
 describe('a consumer that is overloaded', () => {
   const throttled = async (id: string, result: Parameters<typeof failed>[2] = {}) => {
-    await q.setHealth(id, "throttled_until = clock_timestamp() - interval '1 second'");
+    await q.setHealth(
+      id,
+      "throttled_until = clock_timestamp() - interval '1 second', mode = 'normal', failing_orders = '{}', failures = 0",
+    );
     await q.add(id);
     await q.settle(failed(await q.only(), 'http_429', { status: 429, ...result }));
     return q.health(id);
@@ -111,10 +180,12 @@ describe('a consumer that is overloaded', () => {
     expect(await throttled(id)).toMatchObject({ throttle: 15, throttle_streak: 1 });
   });
 
-  test('is heard once, however many were under way', async () => {
+  test('is heard once, however many were under way, and is in trouble if it takes none', async () => {
     const { id, claimed } = await underWay(4);
-    for (const one of claimed) await q.settle(failed(one, 'http_429'));
-    expect(await q.health(id)).toMatchObject({ throttle: 15, throttle_streak: 1 });
+    for (const one of claimed.slice(0, 2)) await q.settle(failed(one, 'http_429'));
+    expect(await q.health(id)).toMatchObject({ mode: 'normal', throttle: 15, throttle_streak: 1 });
+    for (const one of claimed.slice(2)) await q.settle(failed(one, 'http_429'));
+    expect(await q.health(id)).toMatchObject({ mode: 'probing', throttle: 15, throttle_streak: 1 });
   });
 
   test('never waits for less because another answer asks for less', async () => {
@@ -151,7 +222,7 @@ test('relays that settle at once, whatever the order of what they have, never wa
   const causes = ['http_500', 'http_410', 'connection_refused', 'http_429'] as const;
   for (let round = 0; round < 8; round += 1) {
     await q.query(sql`update consumers set state = 'enabled'`);
-    await q.query(sql`update consumer_health set mode = 'normal', throttled_until = null`);
+    await q.query(sql`update consumer_health set mode = 'normal', failures = 0, throttled_until = null`);
     for (const id of consumers) await pooled(Array.from({ length: 6 }), 4, () => q.add(id));
     const claimed = (await q.claim(200)).toSorted(() => Math.random() - 0.5);
     await Promise.all(
@@ -185,7 +256,7 @@ test('who settles takes consumers and deliveries in the order of their ids: whoe
     },
   );
   await settled;
-  await q.query(sql`update consumer_health set failing_orders = '{}', mode = 'normal'`);
+  await q.query(sql`update consumer_health set failing_orders = '{}', failures = 0, mode = 'normal'`);
   await q.query(sql`update deliveries set next_attempt_at = clock_timestamp()`);
   const successes = (await q.claim()).map(delivered).toSorted((a, b) => b.delivery.id - a.delivery.id);
   const { done } = await q.holding(sql`select 1 from deliveries where id = ${ids[0]} for update`, async () => {

@@ -17,6 +17,7 @@ async function inTrouble(mode: 'probing' | 'recovering', columns = '', row: Cons
   await q.setHealth(
     id,
     `mode = '${mode}', epoch = 3, reason = 'timeout', trouble_since = clock_timestamp() - interval '3 hours',
+     failing_since = clock_timestamp() - interval '3 hours', failed_at = clock_timestamp() - interval '1 minute',
      next_probe_at = clock_timestamp() + interval '1 hour', send_limit = ${mode === 'recovering' ? 2 : 'null'}${columns}`,
   );
   await q.query(sql`update consumers set state_since = clock_timestamp() - interval '1 day' where id = ${id}`);
@@ -28,10 +29,14 @@ const state = async (id: string) =>
 
 describe('an observation', () => {
   test('says how the trouble is', async () => {
-    const id = await inTrouble('recovering', ", failing_orders = '{a,b}', connection_failures = 1, relapses = 4", {
-      maxInFlight: 5,
-    });
-    const { triedForMs, ...seen } = await q.troubles.observe(id, 3);
+    const id = await inTrouble(
+      'recovering',
+      ", failing_orders = '{a,b}', connection_failures = 1, failures = 3, relapses = 4",
+      {
+        maxInFlight: 5,
+      },
+    );
+    const { failingForMs, failedMsAgo, ...seen } = await q.troubles.observe(id, 3);
     expect(seen).toEqual({
       isCurrent: true,
       state: 'enabled',
@@ -42,14 +47,23 @@ describe('an observation', () => {
       sendLimit: 2,
       maxInFlight: 5,
       leftBehind: 0,
+      hasPending: false,
     });
-    expect(triedForMs / 3_600_000).toBeCloseTo(3, 1);
+    expect((failingForMs ?? 0) / 3_600_000).toBeCloseTo(3, 1);
+    expect((failedMsAgo ?? 0) / 60_000).toBeCloseTo(1, 0);
+  });
+
+  test('says where it does not fail, or never did, and where something is to be sent', async () => {
+    const id = await inTrouble('recovering');
+    await q.setHealth(id, 'failing_since = null, failed_at = null');
+    await q.add(id, { dueInMs: 3_600_000 });
+    expect(await q.troubles.observe(id, 3)).toMatchObject({ failingForMs: null, failedMsAgo: null, hasPending: true });
   });
 
   test('counts from when a person enabled it, if that was later', async () => {
     const id = await inTrouble('probing');
     await q.query(sql`update consumers set state_since = clock_timestamp() - interval '1 hour'`);
-    expect((await q.troubles.observe(id, 3)).triedForMs / 3_600_000).toBeCloseTo(1, 1);
+    expect(((await q.troubles.observe(id, 3)).failingForMs ?? 0) / 3_600_000).toBeCloseTo(1, 1);
   });
 
   test('is of no present trouble where the epoch is another, it is over, or nobody is there', async () => {
@@ -118,16 +132,19 @@ test('what is meant for another trouble, or comes after its end, does nothing', 
   expect(await state(id)).toMatchObject({ state: 'enabled' });
 });
 
-test('all that are in trouble are known, the paused ones too, not the deleted', async () => {
-  const [one, paused, deleted] = [
+test('all that are in trouble and enabled are known: others are again as soon as they are', async () => {
+  const [one, deleted, paused, disabled] = [
+    await inTrouble('probing'),
     await inTrouble('probing'),
     await inTrouble('recovering', '', { state: 'paused' }),
-    await inTrouble('probing'),
+    await inTrouble('probing', '', { state: 'disabled' }),
   ];
   await q.consumer();
   await q.query(sql`update consumers set deleted_at = clock_timestamp() where id = ${deleted}`);
+  expect(await q.troubles.inTrouble()).toEqual([{ consumerId: one, epoch: 3 }]);
+  await q.query(sql`update consumers set state = 'enabled' where id = any(${[paused, disabled]})`);
   expect(await q.troubles.inTrouble()).toEqual(
-    [one, paused].toSorted().map((consumerId) => ({ consumerId, epoch: 3 })),
+    [one, paused, disabled].toSorted().map((consumerId) => ({ consumerId, epoch: 3 })),
   );
 });
 
@@ -155,12 +172,15 @@ test('it is opened after a success, not if it failed again since', async () => {
 describe('the end of trouble', () => {
   test('makes it as it was before, and is noted', async () => {
     const id = await inTrouble('recovering', ', relapses = 2, successes = 9');
+    await q.setHealth(id, 'failing_since = null');
     expect(await q.troubles.end(id, 3)).toBe(true);
     expect(await q.health(id)).toEqual({
       mode: 'normal',
       epoch: 3,
       failing_orders: [],
       connection_failures: 0,
+      failures: 0,
+      is_failing: false,
       successes: 0,
       relapses: 0,
       reason: null,
@@ -176,14 +196,29 @@ describe('the end of trouble', () => {
   });
 
   test.each([
-    ['an order fails', ", failing_orders = '{a}'"],
-    ['it could not be reached', ', connection_failures = 1'],
-    ['it is still probed', ", mode = 'probing'"],
-  ])('is refused while %s', async (_, columns) => {
+    ['it fails', 'failures = 1'],
+    ['it is still probed', "mode = 'probing'"],
+  ])('is refused while %s and anything waits for it', async (_, columns) => {
     const id = await inTrouble('recovering');
-    await q.setHealth(id, columns.slice(2));
+    const { id: delivery } = await q.add(id, { dueInMs: 600_000 });
+    await q.setHealth(id, columns);
     expect(await q.troubles.end(id, 3)).toBe(false);
     expect(await q.changes(id)).toEqual([]);
+    await q.query(sql`update deliveries set status = 'dead', cause = 'http_500', settled_at = clock_timestamp()
+      where id = ${delivery}`);
+    expect(await q.troubles.end(id, 3)).toBe(true);
+  });
+
+  test('where nothing is left to be sent forgets no failure: the next one is the next trouble', async () => {
+    const id = await inTrouble('probing', ", failing_orders = '{a,b,c}', failures = 3");
+    expect(await q.troubles.end(id, 3)).toBe(true);
+    expect(await q.health(id)).toMatchObject({ mode: 'normal', failing_orders: ['a', 'b', 'c'], failures: 3 });
+    const [{ reason } = {}] = await q.query(sql<{ reason?: string }>`select reason from consumer_changes`);
+    expect(reason).toBe('nothing is left to be sent');
+    await q.add(id);
+    expect(await q.settle(failed(await q.only()))).toMatchObject({
+      troubled: [{ consumerId: id, epoch: 4, began: true }],
+    });
   });
 
   test('is refused while anything is left behind', async () => {
@@ -241,6 +276,7 @@ test.each(['end', 'giveUp'] as const)(
   '%s waits for a person who changes the consumer, and holds nothing',
   async (what) => {
     const id = await inTrouble(what === 'end' ? 'recovering' : 'probing');
+    await q.add(id, { dueInMs: 600_000 });
     const { done } = await q.holding(sql`select 1 from consumers for update`, async () => {
       const deciding = q.troubles[what](id, 3);
       await q.waiting(1);
@@ -258,7 +294,7 @@ describe('giving up', () => {
     await q.add(id);
     await q.troubles.giveUp(id, 3);
     await q.troubles.giveUp(id, 3);
-    const reason = 'in trouble for over 3 hours: timeout';
+    const reason = 'nothing but failures for over 3 hours: timeout';
     expect(await state(id)).toEqual({ state: 'disabled', state_reason: reason, version: 2 });
     expect(await q.changes(id)).toEqual([{ action: 'gave_up', actor: 'evenkeel', reason, state: 'disabled' }]);
     expect(await q.health(id)).toMatchObject({ mode: 'probing', epoch: 3 });
@@ -266,13 +302,24 @@ describe('giving up', () => {
   });
 
   test('does not happen to one that has just worked', async () => {
-    const id = await inTrouble('probing', ', successes = 1');
+    const id = await inTrouble('probing');
+    await q.add(id);
+    await q.add(id);
+    await q.troubles.probe(id, 3);
+    await q.settle(delivered(await q.only()));
+    await q.troubles.giveUp(id, 3);
+    expect(await state(id)).toMatchObject({ state: 'enabled', version: 1 });
+  });
+
+  test('does not happen to one that has nothing to get', async () => {
+    const id = await inTrouble('probing');
     await q.troubles.giveUp(id, 3);
     expect(await state(id)).toMatchObject({ state: 'enabled', version: 1 });
   });
 
   test('does not speak over a person who paused it meanwhile', async () => {
     const id = await inTrouble('probing', '', { state: 'paused' });
+    await q.add(id);
     await q.troubles.giveUp(id, 3);
     expect(await state(id)).toMatchObject({ state: 'paused', version: 1 });
   });

@@ -232,6 +232,7 @@ describe('a change of a consumer', () => {
     const before = await deliveryOf(delivery);
     await select(sql`
       update consumer_health set mode = 'probing', epoch = 4, failing_orders = '{a,b,c}', connection_failures = 2,
+        failures = 6, failing_since = clock_timestamp(), failed_at = clock_timestamp(),
         relapses = 3, throttle_streak = 2, throttled_until = clock_timestamp() + interval '1 hour'
       where consumer_id = ${id}`);
     await consumers.change(id, { state: 'enabled' }, undefined, ada);
@@ -240,6 +241,9 @@ describe('a change of a consumer', () => {
       epoch: 5,
       failing_orders: [],
       connection_failures: 0,
+      failures: 0,
+      failing_since: null,
+      failed_at: null,
       relapses: 0,
       reason: 'enabled again',
       trouble_since: expect.any(Date),

@@ -19,6 +19,7 @@ export class MemoryConsumer {
     mode: 'probing',
     epoch: 1,
     failingOrders: ['o1', 'o2', 'o3'],
+    failures: 3,
     reason: 'http_500',
   };
   state: ConsumerState = 'enabled';
@@ -32,8 +33,10 @@ export class MemoryConsumer {
   poison = 0;
   /** Called in the moment in which its end is asked for. */
   beforeEnd: () => void = () => undefined;
-  /** Since when it is tried. */
-  #since = 0;
+  /** When it was last looked at, or changed; what happens in between happens then. */
+  #now = 0;
+  #failingSince: number | null = 0;
+  #failedAt = 0;
 
   constructor({ backlog = 20, maxInFlight = 8, isUp = false }: MemoryConsumerOptions = {}) {
     this.backlog = backlog;
@@ -42,20 +45,23 @@ export class MemoryConsumer {
   }
 
   observe(epoch: number, now: number): TroubleObservation {
+    this.#now = now;
     const { health, state } = this;
     if (this.#isCurrent(epoch) && state === 'enabled' && health.mode === 'recovering') this.#send(this.sendLimit ?? 1);
-    const { mode, successes, failingOrders, connectionFailures, relapses } = this.health;
+    const { mode, successes, failures, relapses } = this.health;
     return {
       isCurrent: this.#isCurrent(epoch),
       state,
       mode,
       successes,
-      failures: failingOrders.length + connectionFailures,
+      failures,
       relapses,
       sendLimit: this.sendLimit,
       maxInFlight: this.maxInFlight,
       leftBehind: this.backlog,
-      triedForMs: now - this.#since,
+      hasPending: this.backlog > 0,
+      failingForMs: this.#failingSince === null ? null : now - this.#failingSince,
+      failedMsAgo: now - this.#failedAt,
     };
   }
 
@@ -71,9 +77,9 @@ export class MemoryConsumer {
 
   end(epoch: number): boolean {
     this.beforeEnd();
-    const { mode, failingOrders } = this.health;
-    if (!this.#isCurrent(epoch) || mode !== 'recovering' || failingOrders.length > 0 || this.backlog > 0) return false;
-    this.health = { ...healthy, epoch };
+    const { failures, failingOrders, connectionFailures } = this.health;
+    if (!this.#isCurrent(epoch) || this.backlog > 0) return false;
+    this.health = { ...healthy, epoch, failures, failingOrders, connectionFailures };
     this.sendLimit = null;
     return true;
   }
@@ -85,7 +91,8 @@ export class MemoryConsumer {
   /** By a person, or by the beginning of its trouble, at `now`. */
   change(state: ConsumerState, now: number): void {
     this.state = state;
-    this.#since = now;
+    this.#now = now;
+    if (this.#failingSince !== null) this.#failingSince = now;
   }
 
   /** The trouble ended, by whomever, and another one began. */
@@ -95,6 +102,11 @@ export class MemoryConsumer {
 
   hear(word: Word): void {
     this.health = hear(this.health, word);
+    if (word.says === 'works') this.#failingSince = null;
+    else {
+      this.#failingSince ??= this.#now;
+      this.#failedAt = this.#now;
+    }
     if (this.health.mode === 'probing') this.sendLimit = null;
   }
 

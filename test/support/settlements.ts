@@ -86,8 +86,8 @@ export async function newDeliveryQueue() {
       query(sql`update consumer_health set ${sql.raw(columns)} where consumer_id = ${consumerId}`),
     async health(consumerId: string): Promise<Record<string, unknown>> {
       const [row] = await query(sql<Record<string, unknown>>`
-        select mode, epoch, failing_orders, connection_failures, successes, relapses, reason, send_limit,
-          trouble_since is not null as is_dated, next_probe_at < clock_timestamp() + interval '30 s' as is_probed_soon,
+        select mode, epoch, failing_orders, connection_failures, failures, successes, relapses, reason, send_limit,
+          failing_since is not null as is_failing, trouble_since is not null as is_dated, next_probe_at < clock_timestamp() + interval '30 s' as is_probed_soon,
           ${quarters('throttled_until')} as throttle, throttle_streak
         from consumer_health where consumer_id = ${consumerId}`);
       return row ?? {};

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import {
   type ConsumerHealth,
   TROUBLE_CONNECTIONS,
+  TROUBLE_FAILURES,
   TROUBLE_ORDERS,
   type Word,
   hear,
@@ -42,7 +43,12 @@ describe('trouble begins', () => {
   test.each([
     ['when the third order fails without a success between', [fails('a'), fails('b'), fails('c')], 'probing'],
     ['when it cannot be reached twice in a row', [fails('a', 'connection'), fails('a', 'connection')], 'probing'],
-    ['not by one order, however often it fails', Array.from({ length: 50 }, () => fails('a')), 'normal'],
+    [
+      'when nothing but failures come for long, of one order alone',
+      Array(TROUBLE_FAILURES).fill(fails('a')),
+      'probing',
+    ],
+    ['not before', Array(TROUBLE_FAILURES - 1).fill(fails('a')), 'normal'],
     ['not by one broken connection and some bad answers', [fails('a', 'connection'), fails('a'), fails('b')], 'normal'],
     ['not while there are successes between', [fails('a'), fails('b'), works, fails('c'), fails('d')], 'normal'],
     [
@@ -63,7 +69,8 @@ describe('trouble begins', () => {
           const failures = recent.flatMap((one) => (one.says === 'fails' ? [one] : []));
           const orders = new Set(failures.map(({ orderId }) => orderId));
           const connections = failures.filter(({ blames }) => blames === 'connection');
-          return orders.size >= TROUBLE_ORDERS || connections.length >= TROUBLE_CONNECTIONS;
+          if (orders.size >= TROUBLE_ORDERS || connections.length >= TROUBLE_CONNECTIONS) return true;
+          return failures.length >= TROUBLE_FAILURES;
         };
         const first = Array.from({ length: said.length + 1 }, (_, index) => index).find((index) =>
           enough(since(index)),
@@ -91,8 +98,10 @@ describe('while there is trouble', () => {
     expect(back).toMatchObject({ mode: 'probing', epoch: 3, relapses: 1, successes: 0 });
   });
 
-  test('a single order that fails does not bring it back', () => {
-    expect(heard([fails('a'), fails('a'), fails('a')], recovering).mode).toBe('recovering');
+  test('a single order that fails does not bring it back, unless nothing else passes', () => {
+    const some = Array<Word>(TROUBLE_FAILURES - 1).fill(fails('a'));
+    expect(heard([...some, works, ...some], recovering).mode).toBe('recovering');
+    expect(heard([...some, fails('a')], recovering)).toMatchObject({ mode: 'probing', relapses: 1 });
   });
 
   test('no success ends it: that takes a decision', () => {
@@ -113,10 +122,11 @@ describe('whatever is said', () => {
   test('a success takes all failures back, and a failure all successes', () => {
     fc.assert(
       fc.property(health, (state) => {
-        expect(hear(state, works)).toMatchObject({ failingOrders: [], connectionFailures: 0 });
+        expect(hear(state, works)).toMatchObject({ failingOrders: [], connectionFailures: 0, failures: 0 });
         const worse = hear(state, fails('z'));
         expect(worse.successes).toBe(0);
         expect(worse.failingOrders.length).toBeGreaterThan(0);
+        expect(worse.failures).toBeGreaterThan(0);
       }),
     );
   });
@@ -135,7 +145,8 @@ describe('whatever is said', () => {
 
   test('no more is kept than counts', () => {
     fc.assert(
-      fc.property(health, ({ failingOrders, connectionFailures }) => {
+      fc.property(health, ({ failingOrders, connectionFailures, failures }) => {
+        expect(failures).toBeLessThanOrEqual(TROUBLE_FAILURES);
         expect(failingOrders.length).toBeLessThanOrEqual(TROUBLE_ORDERS);
         expect(new Set(failingOrders).size).toBe(failingOrders.length);
         expect(connectionFailures).toBeLessThanOrEqual(TROUBLE_CONNECTIONS);

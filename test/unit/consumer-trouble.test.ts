@@ -29,9 +29,18 @@ const dead: TroubleObservation = {
   sendLimit: null,
   maxInFlight: 8,
   leftBehind: 100,
-  triedForMs: 0,
+  hasPending: true,
+  failingForMs: 0,
+  failedMsAgo: 0,
 };
-const recovering: TroubleObservation = { ...dead, mode: 'recovering', sendLimit: 2, successes: 4, failures: 0 };
+const recovering: TroubleObservation = {
+  ...dead,
+  mode: 'recovering',
+  sendLimit: 2,
+  successes: 4,
+  failures: 0,
+  failingForMs: null,
+};
 const at = (now: number, random = 0.5) => ({ now, random });
 const move = (seen: TroubleObservation, memory: Partial<TroubleMemory> = {}, now = 0): Move =>
   nextMove(seen, { ...nothingTried, ...memory }, policy, at(now));
@@ -46,12 +55,13 @@ const anySeen: fc.Arbitrary<TroubleObservation> = fc.record({
   sendLimit: fc.option(fc.integer({ min: 1, max: 100 })),
   maxInFlight: fc.integer({ min: 1, max: 100 }),
   leftBehind: fc.nat(1_000),
-  triedForMs: fc.nat(100 * HOUR_MS),
+  hasPending: fc.boolean(),
+  failingForMs: fc.option(fc.nat(100 * HOUR_MS)),
+  failedMsAgo: fc.option(fc.nat(100 * HOUR_MS)),
 });
 const anyMemory: fc.Arbitrary<TroubleMemory> = fc.record({
   probes: fc.nat(2_000),
   restUntil: fc.nat(HOUR_MS),
-  workedAt: fc.option(fc.nat(HOUR_MS)),
 });
 const anyTime = fc.record({
   now: fc.integer({ min: HOUR_MS, max: 200 * HOUR_MS }),
@@ -138,18 +148,31 @@ describe('a consumer that does not answer', () => {
     expect(now).toBeLessThan(policy.giveUpMs + 2 * policy.longestProbeMs);
   });
 
-  test('is not given up while nothing was sent to it', () => {
-    expect(move({ ...dead, failures: 0, triedForMs: 100 * HOUR_MS }).move).toBe('probe');
+  test('is not given up while nothing was sent to it, of late or at all', () => {
+    const long = { ...dead, failingForMs: 100 * HOUR_MS };
+    expect(move({ ...long, failedMsAgo: 6 * policy.longestProbeMs }).move).toBe('probe');
+    expect(move({ ...long, failedMsAgo: null }).move).toBe('probe');
+    expect(move({ ...long, failedMsAgo: 2 * policy.longestProbeMs }).move).toBe('give_up');
   });
 
   test('is not given up for a relapse, however long ago its trouble began', () => {
-    const worked = { workedAt: 99 * HOUR_MS };
-    expect(move({ ...dead, triedForMs: 100 * HOUR_MS }, worked, 100 * HOUR_MS).move).toBe('probe');
-    expect(move({ ...dead, triedForMs: 200 * HOUR_MS }, worked, 171 * HOUR_MS).move).toBe('give_up');
+    const consumer = new MemoryConsumer({ backlog: 10 });
+    consumer.hear({ says: 'works' });
+    consumer.hear({ says: 'fails', orderId: 'o1', blames: 'answer', reason: 'http_500' });
+    const { end, now } = play(consumer, { until: 71 * HOUR_MS });
+    expect([end, now >= 71 * HOUR_MS]).toEqual(['goes on', true]);
+    expect(move({ ...dead, failingForMs: null }).move).toBe('probe');
   });
 
-  test('is given up by the time for which it was tried, where pauses came in between', () => {
-    expect(move({ ...dead, triedForMs: HOUR_MS }, { workedAt: 0 }, 100 * HOUR_MS).move).toBe('probe');
+  test('is not given up where there is nothing that it could get: that is the end of its trouble', () => {
+    const seen = { ...dead, failingForMs: 100 * HOUR_MS, leftBehind: 0, hasPending: false };
+    expect(move(seen)).toEqual({ move: 'end', waitMs: 1_000 });
+    expect(move({ ...recovering, failures: 1, leftBehind: 0, hasPending: false }).move).toBe('end');
+    const consumer = new MemoryConsumer({ backlog: 0 });
+    expect(play(consumer, { until: 100 * HOUR_MS }).end).toBe('ended');
+    // What it failed is not forgotten: the next failure is the next trouble.
+    consumer.hear({ says: 'fails', orderId: 'o9', blames: 'answer', reason: 'http_500' });
+    expect(consumer.health).toMatchObject({ mode: 'probing', epoch: 2 });
   });
 });
 
@@ -228,11 +251,8 @@ describe('a consumer that is back', () => {
     const seen = { ...dead, successes: 1 };
     const opened = move(seen, { probes: 9, restUntil: 50_000 }, 1_000);
     expect(opened).toEqual({ move: 'open', sendLimit: 1, waitMs: 1_000 });
-    expect(remember({ probes: 9, restUntil: 50_000, workedAt: null }, seen, opened, 1_000)).toEqual({
-      probes: 0,
-      restUntil: 2_000,
-      workedAt: 1_000,
-    });
+    const memory = remember({ probes: 9, restUntil: 50_000 }, seen, opened, 1_000);
+    expect(memory).toEqual({ probes: 0, restUntil: 2_000 });
   });
 });
 
@@ -259,9 +279,11 @@ describe('whatever is seen', () => {
     ).toBeNull();
   });
 
-  test('the end is asked for only where nothing failed and nothing is left behind', () => {
+  test('the end is asked for only where nothing failed and nothing is left behind, or nothing is to be sent', () => {
     expect(
-      counterexample((seen, made) => made.move !== 'end' || (seen.failures === 0 && seen.leftBehind === 0)),
+      counterexample(
+        (seen, made) => made.move !== 'end' || !seen.hasPending || (seen.failures === 0 && seen.leftBehind === 0),
+      ),
     ).toBeNull();
   });
 
@@ -279,7 +301,7 @@ describe('whatever is seen', () => {
 
 test('a consumer that was paused is probed at once when it goes on, in short intervals again', () => {
   const paused = { ...dead, state: 'paused' as const };
-  const memory = remember({ probes: 9, restUntil: 90_000, workedAt: 5 }, paused, move(paused), 60_000);
-  expect(memory).toEqual({ probes: 0, restUntil: 0, workedAt: 5 });
+  const memory = remember({ probes: 9, restUntil: 90_000 }, paused, move(paused), 60_000);
+  expect(memory).toEqual({ probes: 0, restUntil: 0 });
   expect(nextMove(dead, memory, policy, at(60_000))).toEqual({ move: 'probe', waitMs: 1_000 });
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ConsumerHealth, hear, healthy, isClean } from '../../src/domain/consumer-health.ts';
+import { type ConsumerHealth, TROUBLE_FAILURES, hear, healthy, isClean } from '../../src/domain/consumer-health.ts';
 import type { ConsumerMode } from '../../src/domain/consumers.ts';
 import {
   type AttemptResult,
@@ -20,7 +20,7 @@ const policy: DeliveryPolicy = {
   backoffCapMs: 6 * HOUR_MS,
   longestRetryAfterMs: HOUR_MS,
 };
-const atWork: Judged = { strikes: 0, mode: 'normal', isWatched: false };
+const atWork: Judged = { strikes: 0, mode: 'normal', isWatched: false, workedSince: false };
 
 const failed = (cause: FailureCause, retryAfterMs: number | null = null): AttemptResult => ({
   outcome: 'failed',
@@ -37,11 +37,16 @@ const after = (cause: FailureCause, { retryAfterMs, ...known }: Partial<Judged> 
   if (verdict.next === 'delivered') throw new Error('a failure was taken for a delivery');
   return verdict;
 };
-/** How many attempts in a row that fail by `cause` it takes to the dead letters. */
-const attemptsToDeath = (cause: FailureCause, maxStrikes: number, mode: ConsumerMode = 'normal') => {
+/** How many attempts in a row that fail by `cause` it takes to the dead letters; `rest` is the same of all but the first. */
+const attemptsToDeath = (
+  cause: FailureCause,
+  maxStrikes: number,
+  mode: ConsumerMode = 'normal',
+  { retryAfterMs = null, ...rest }: Partial<Judged> & { readonly retryAfterMs?: number | null } = {},
+) => {
   for (let strikes = 0, attempts = 1; ; attempts += 1) {
-    const known = { strikes, mode, isWatched: mode !== 'normal' };
-    const verdict = judge(known, failed(cause), { ...policy, maxStrikes }, 0);
+    const known = { ...atWork, isWatched: mode !== 'normal', ...(attempts === 1 ? {} : rest), strikes, mode };
+    const verdict = judge(known, failed(cause, retryAfterMs), { ...policy, maxStrikes }, 0);
     if (verdict.next !== 'retry') return attempts;
     if (attempts > maxStrikes + 5) return Infinity;
     strikes = verdict.strikes;
@@ -86,8 +91,44 @@ describe('a poison event', () => {
     expect(attemptsToDeath(cause, 3, 'recovering')).toBe(3);
   });
 
-  test.each([...theEvents, ...ambiguous])('is not blamed while its consumer is probed: %s', (cause) => {
-    expect(attemptsToDeath(cause, 1, 'probing')).toBe(Infinity);
+  test.each(['http_429', 'http_502', 'http_503', 'http_504'] as const)(
+    'is dead though its consumer says that it is overloaded, and when to come again, if others pass meanwhile: %s',
+    (cause) => {
+      for (const retryAfterMs of [null, 0, 30_000]) {
+        for (const mode of ['normal', 'recovering'] as const) {
+          const others = { workedSince: true, isWatched: true, retryAfterMs };
+          fc.assert(
+            fc.property(fc.integer({ min: 2, max: 30 }), (max) => {
+              expect(attemptsToDeath(cause, max, mode, others)).toBeLessThanOrEqual(max + 1);
+            }),
+          );
+        }
+      }
+    },
+  );
+
+  test('is dead where two of them break whoever takes them, and watch each other, if others pass', () => {
+    expect(attemptsToDeath('connection_broken', 5, 'normal', { workedSince: true, isWatched: true })).toBe(5);
+  });
+
+  test.each([...theEvents, ...ambiguous, 'http_429'] as const)(
+    'is not blamed while its consumer is probed: %s',
+    (cause) => {
+      expect(attemptsToDeath(cause, 1, 'probing')).toBe(Infinity);
+      expect(attemptsToDeath(cause, 1, 'probing', { workedSince: true })).toBe(Infinity);
+    },
+  );
+
+  test('makes nobody wait any more once others passed and it was refused again', () => {
+    const known = { retryAfterMs: HOUR_MS, isWatched: true };
+    expect(after('http_429', { ...known, strikes: 1, workedSince: true })).toMatchObject({
+      throttleMs: null,
+      delayMs: HOUR_MS,
+    });
+    // Once may be chance: a consumer takes some and refuses others where it has a rate.
+    expect(after('http_429', { ...known, strikes: 0, workedSince: true }).throttleMs).toBe(HOUR_MS);
+    expect(after('http_429', { ...known, strikes: 5, workedSince: false }).throttleMs).toBe(HOUR_MS);
+    expect(after('http_429', { ...known, strikes: 5, workedSince: true, mode: 'probing' }).throttleMs).toBe(HOUR_MS);
   });
 
   test('makes the others wait no longer than its first failure did', () => {
@@ -100,50 +141,71 @@ describe('a poison event', () => {
 describe('an outage', () => {
   const cause = fc.constantFrom<FailureCause>(...beyondTheEvent, ...ambiguous);
   const retryAfterMs = fc.constantFrom(null, null, 2_000);
-  const failure = fc.record({ index: fc.nat(), cause, retryAfterMs, random });
+  const failure = fc.record({ index: fc.nat(), cause, retryAfterMs, random, workedBefore: fc.boolean() });
   // A consumer with one order alone is in no trouble by bad answers, and its outage is one all the same.
   const orders = fc.integer({ min: 1, max: 6 });
 
-  test('of any length and kind makes nothing a dead letter, even where one strike is enough', () => {
+  type Failure = typeof failure extends fc.Arbitrary<infer Step> ? Step : never;
+
+  /** Plays it, one delivery each order: a step begins its attempt, the next step with it ends that. Resolves with the most strikes. */
+  function mostStrikes(steps: readonly Failure[], maxStrikes: number, count: number): number {
+    let health: ConsumerHealth = healthy;
+    let throttled = false;
+    const strikes = new Map<number, number>();
+    const underWay = new Map<number, Judged>();
+    for (const step of steps) {
+      const index = step.index % count;
+      const begun = underWay.get(index);
+      if (begun === undefined) {
+        const isWatched = !isClean(health) || throttled;
+        // Only before it began did the consumer take anything.
+        const workedSince = !strikes.has(index) && step.workedBefore;
+        underWay.set(index, { strikes: strikes.get(index) ?? 0, mode: health.mode, isWatched, workedSince });
+        continue;
+      }
+      underWay.delete(index);
+      const result = failed(step.cause, step.retryAfterMs);
+      const verdict = judge(begun, result, { ...policy, maxStrikes }, step.random);
+      expect(verdict.next).toBe('retry');
+      if (verdict.next === 'delivered') return Infinity;
+      strikes.set(index, verdict.strikes);
+      throttled ||= verdict.throttleMs !== null;
+      const delivery = claimed({ orderId: `o${index}` });
+      health = wordsOf([{ delivery, result, verdict }]).reduce(hear, health);
+    }
+    return Math.max(0, ...strikes.values());
+  }
+
+  test('of any length, in which nothing is reached or all is refused, kills nothing, even where one strike is enough', () => {
     fc.assert(
-      fc.property(
-        fc.array(failure, { maxLength: 200 }),
-        fc.integer({ min: 1, max: 3 }),
-        orders,
-        (steps, maxStrikes, count) => {
-          let health: ConsumerHealth = healthy;
-          let throttled = false;
-          const strikes = new Map<number, number>();
-          const underWay = new Map<number, Judged>();
-          // One delivery each order; a step begins its attempt, and the next step with it ends that.
-          for (const step of steps) {
-            const index = step.index % count;
-            const begun = underWay.get(index);
-            if (begun === undefined) {
-              const isWatched = !isClean(health) || throttled;
-              underWay.set(index, { strikes: strikes.get(index) ?? 0, mode: health.mode, isWatched });
-              continue;
-            }
-            underWay.delete(index);
-            const result = failed(step.cause, step.retryAfterMs);
-            const verdict = judge(begun, result, { ...policy, maxStrikes }, step.random);
-            expect(verdict.next).toBe('retry');
-            if (verdict.next === 'delivered') return;
-            strikes.set(index, verdict.strikes);
-            throttled ||= verdict.throttleMs !== null;
-            const delivery = claimed({ orderId: `o${index}` });
-            health = wordsOf([{ delivery, result, verdict }]).reduce(hear, health);
-          }
-          expect(Math.max(0, ...strikes.values())).toBeLessThanOrEqual(1);
-        },
-      ),
+      fc.property(fc.array(failure, { maxLength: 200 }), fc.integer({ min: 1, max: 3 }), orders, (...outage) => {
+        expect(mostStrikes(...outage)).toBeLessThanOrEqual(1);
+      }),
+    );
+  });
+
+  test('of any length and kind kills nothing where more strikes are allowed than failures make trouble, however quiet', () => {
+    const any = fc.constantFrom<FailureCause>(...beyondTheEvent, ...ambiguous, ...theEvents);
+    const steps = fc.array(
+      fc.record({ index: fc.nat(), cause: any, retryAfterMs, random, workedBefore: fc.boolean() }),
+      {
+        maxLength: 200,
+      },
+    );
+    fc.assert(
+      fc.property(steps, orders, (given, count) => {
+        expect(mostStrikes(given, TROUBLE_FAILURES + 1, count)).toBeLessThanOrEqual(TROUBLE_FAILURES);
+      }),
     );
   });
 
   test.each(beyondTheEvent)('is never the event’s doing where no event can be the reason: %s', (which) => {
     for (const mode of ['normal', 'probing', 'recovering'] as const) {
       for (const isWatched of [true, false]) {
-        expect(after(which, { strikes: 9, mode, isWatched })).toMatchObject({ next: 'retry', strikes: 9 });
+        for (const workedSince of which === 'http_429' ? [false] : [true, false]) {
+          const known = { strikes: 9, mode, isWatched, workedSince };
+          expect(after(which, known)).toMatchObject({ next: 'retry', strikes: 9 });
+        }
       }
     }
   });
@@ -159,9 +221,12 @@ describe('an outage', () => {
 
 describe('what a failure says of the consumer', () => {
   test.each([
-    ['connection', ['dns_failed', 'connection_refused', 'connection_broken', 'tls_failed', 'broker_unavailable']],
-    ['answer', ['http_500', 'http_503', 'timeout', 'unroutable']],
-    ['nothing', ['http_429', 'http_410']],
+    [
+      'connection',
+      ['dns_failed', 'connection_refused', 'connection_broken', 'tls_failed', 'broker_unavailable', 'timeout'],
+    ],
+    ['answer', ['http_500', 'http_503', 'http_429', 'unroutable']],
+    ['nothing', ['http_410']],
   ] as const)('%s: %s', (blames, causes) => {
     for (const cause of causes) expect(after(cause).blames).toBe(blames);
   });

@@ -7,18 +7,31 @@ import type { ConsumerHealthTable } from './schema.ts';
 
 export type HealthRow = Pick<
   Selectable<ConsumerHealthTable>,
-  'mode' | 'epoch' | 'failing_orders' | 'connection_failures' | 'successes' | 'relapses' | 'reason' | 'throttle_streak'
+  | 'mode'
+  | 'epoch'
+  | 'failing_orders'
+  | 'connection_failures'
+  | 'failures'
+  | 'successes'
+  | 'relapses'
+  | 'reason'
+  | 'throttle_streak'
 > & { readonly consumer_id: string };
 
 /** What a `HealthRow` is read by, but for the consumer's id; `h` is the health. */
-export const healthColumns = sql`h.mode, h.epoch, h.failing_orders, h.connection_failures, h.successes, h.relapses,
-  h.reason, h.throttle_streak`;
+export const healthColumns = sql`h.mode, h.epoch, h.failing_orders, h.connection_failures, h.failures, h.successes,
+  h.relapses, h.reason, h.throttle_streak`;
 
 /** After trouble began or came back: long enough for its workflow to be there and decide. */
 const FIRST_PROBE_MS = 1000;
 /** The longest that a consumer waits which says that it is overloaded, and not for how long. */
 const LONGEST_THROTTLE_MS = 5 * 60_000;
 const MOST_DOUBLINGS = 6;
+/**
+ * Failures further apart say nothing of the time in between, in which nothing was tried. Longer than a consumer that
+ * is being probed can put off the next probe.
+ */
+const LONGEST_GAP_MS = 2 * 3_600_000;
 
 export function healthOf(row: HealthRow): ConsumerHealth {
   return {
@@ -26,6 +39,7 @@ export function healthOf(row: HealthRow): ConsumerHealth {
     epoch: row.epoch,
     failingOrders: row.failing_orders,
     connectionFailures: row.connection_failures,
+    failures: row.failures,
     successes: row.successes,
     relapses: row.relapses,
     reason: row.reason,
@@ -54,11 +68,21 @@ export async function lockHealth(trx: Queries, consumerIds: readonly string[]): 
 export interface Heard {
   readonly row: LockedHealth;
   readonly health: ConsumerHealth;
+  /** Whether it worked, and whether it failed, at any time in between. */
+  readonly worked: boolean;
+  readonly failed: boolean;
   readonly throttle: { readonly streak: number; readonly waitMs: number | null };
 }
 
 export function listen(row: LockedHealth, settlements: readonly Settlement[]): Heard {
-  return { row, health: wordsOf(settlements).reduce(hear, healthOf(row)), throttle: throttleOf(row, settlements) };
+  const words = wordsOf(settlements);
+  return {
+    row,
+    health: words.reduce(hear, healthOf(row)),
+    worked: words.some(({ says }) => says === 'works'),
+    failed: words.some(({ says }) => says === 'fails'),
+    throttle: throttleOf(row, settlements),
+  };
 }
 
 /**
@@ -81,17 +105,28 @@ function throttleOf(row: LockedHealth, settlements: readonly Settlement[]): Hear
 export async function writeHealth(trx: Queries, heard: readonly Heard[]): Promise<void> {
   const changed = heard.filter(isChanged);
   if (changed.length === 0) return;
-  const rows = changed.map(({ row, health, throttle }) => ({ id: row.consumer_id, ...health, ...throttle }));
+  const rows = changed.map(({ row, health, worked, failed, throttle }) => ({
+    id: row.consumer_id,
+    ...health,
+    worked,
+    failed,
+    ...throttle,
+  }));
   await sql`
     update consumer_health h set mode = n.mode, epoch = n.epoch, failing_orders = n."failingOrders",
-      connection_failures = n."connectionFailures", successes = n.successes, relapses = n.relapses, reason = n.reason,
+      connection_failures = n."connectionFailures", failures = n.failures, successes = n.successes,
+      relapses = n.relapses, reason = n.reason, failed_at = case when n.failed then ${ago(0)} else h.failed_at end,
+      failing_since = case when n.failures = 0 then null
+        when n.worked or h.failing_since is null or n.failed and h.failed_at < ${ago(LONGEST_GAP_MS)} then ${ago(0)}
+        else h.failing_since end,
       trouble_since = case when n.epoch = h.epoch then h.trouble_since else ${ago(0)} end,
       send_limit = case when n.mode = h.mode then h.send_limit end,
       next_probe_at = case when n.mode = h.mode then h.next_probe_at else ${ago(-FIRST_PROBE_MS)} end,
       throttled_until = greatest(h.throttled_until, ${ago(0)} + n."waitMs" * interval '1 millisecond'),
       throttle_streak = n.streak
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as n (id text, mode text, epoch int, "failingOrders" text[],
-      "connectionFailures" int, successes int, relapses int, reason text, streak int, "waitMs" float8)
+      "connectionFailures" int, failures int, successes int, relapses int, reason text, worked boolean, failed boolean,
+      streak int, "waitMs" float8)
     where h.consumer_id = n.id`.execute(trx);
   const began = changed.filter(hasBegun).map(({ row, health: { reason } }) => ({ id: row.consumer_id, reason }));
   await noteChanges(trx, 'trouble_began', began);
@@ -102,7 +137,7 @@ export function hasBegun({ row, health }: Heard): boolean {
   return health.epoch !== row.epoch;
 }
 
-function isChanged({ row, health, throttle }: Heard): boolean {
+function isChanged({ row, health, failed, throttle }: Heard): boolean {
   const isThrottled = throttle.waitMs !== null || throttle.streak !== row.throttle_streak;
-  return isThrottled || JSON.stringify(health) !== JSON.stringify(healthOf(row));
+  return failed || isThrottled || JSON.stringify(health) !== JSON.stringify(healthOf(row));
 }

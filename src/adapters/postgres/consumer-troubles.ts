@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { TroubleObservation } from '../../domain/consumer-trouble.ts';
 import type { ConsumerTroubles } from '../../domain/delivery-ports.ts';
 import { disable, lockConsumers, noteChanges } from './consumer-changes.ts';
@@ -34,7 +34,9 @@ export function postgresConsumerTroubles(db: Database): ConsumerTroubles {
         const { rows } = await sql<{ consumerId: string; epoch: number }>`
           select h.consumer_id as "consumerId", h.epoch
           from consumer_health h join consumers c on c.id = h.consumer_id
-          where h.mode <> 'normal' and c.deleted_at is null order by h.consumer_id`.execute(queries);
+          where h.mode <> 'normal' and c.state = 'enabled' and c.deleted_at is null order by h.consumer_id`.execute(
+          queries,
+        );
         return rows;
       }),
   };
@@ -50,22 +52,37 @@ const over: TroubleObservation = {
   sendLimit: null,
   maxInFlight: 1,
   leftBehind: 0,
-  triedForMs: 0,
+  hasPending: false,
+  failingForMs: null,
+  failedMsAgo: null,
 };
 
 async function observe(queries: Queries, consumerId: string, epoch: number): Promise<TroubleObservation> {
   const { rows } = await sql<TroubleObservation>`
-    select h.epoch = ${epoch} and h.mode <> 'normal' as "isCurrent", c.state, h.mode, h.successes,
-      cardinality(h.failing_orders) + h.connection_failures as failures, h.relapses, h.send_limit as "sendLimit",
-      c.max_in_flight as "maxInFlight", ${leftBehind(LEFT_BEHIND)} as "leftBehind", ${triedForMs} as "triedForMs"
+    select h.epoch = ${epoch} and h.mode <> 'normal' as "isCurrent", c.state, h.mode, h.successes, h.failures,
+      h.relapses, h.send_limit as "sendLimit", c.max_in_flight as "maxInFlight",
+      ${leftBehind(LEFT_BEHIND)} as "leftBehind", ${hasPending} as "hasPending", ${failingForMs} as "failingForMs",
+      ${msSince(sql`h.failed_at`)} as "failedMsAgo"
     from consumers c join consumer_health h on h.consumer_id = c.id
     where c.id = ${consumerId} and c.deleted_at is null`.execute(queries);
   return rows[0] ?? over;
 }
 
+/** Null if there was no such time. */
+function msSince(time: RawBuilder<unknown>) {
+  return sql<number | null>`(case when ${time} is not null then
+    greatest(0, extract(epoch from clock_timestamp() - ${time}) * 1000) end)::float8`;
+}
+
 /** A person who enables it again or goes on wants it to be tried for as long as before. */
-const triedForMs = sql<number>`greatest(0, coalesce(
-  extract(epoch from clock_timestamp() - greatest(h.trouble_since, c.state_since)) * 1000, 0))::float8`;
+const failingForMs = msSince(
+  sql`(case when h.failing_since is not null then greatest(h.failing_since, c.state_since) end)`,
+);
+
+/** As one look into the index: whether some exist is a question that is answered by reading all, at times. */
+const hasPending = sql<boolean>`((
+  select min(d.next_attempt_at) from deliveries d where d.consumer_id = h.consumer_id and d.status = 'pending'
+) is not null)`;
 
 /** Not what waits because an earlier event of its order waits its own time, which may be hours. */
 function leftBehind(limit: number) {
@@ -82,16 +99,16 @@ function leftBehind(limit: number) {
 /** Its row is held from the look on, so that a failure comes either before it, and is seen, or after, and begins anew. */
 async function end(trx: Queries, consumerId: string, epoch: number): Promise<boolean> {
   if ((await lockHealth(trx, [consumerId])).length === 0) return false;
-  const { rows } = await sql<{ id: string }>`
+  const { rows } = await sql<{ id: string; failures: number }>`
     update consumer_health h set mode = 'normal', trouble_since = null, reason = null, send_limit = null,
       next_probe_at = null, successes = 0, relapses = 0
-    where h.consumer_id = ${consumerId} and h.epoch = ${epoch} and h.mode = 'recovering'
-      and h.failing_orders = '{}' and h.connection_failures = 0 and ${leftBehind(1)} = 0
-    returning h.consumer_id as id`.execute(trx);
+    where h.consumer_id = ${consumerId} and h.epoch = ${epoch} and h.mode <> 'normal'
+      and (h.mode = 'recovering' and h.failures = 0 and ${leftBehind(1)} = 0 or not ${hasPending})
+    returning h.consumer_id as id, h.failures`.execute(trx);
   await noteChanges(
     trx,
     'trouble_ended',
-    rows.map(({ id }) => ({ id, reason: null })),
+    rows.map(({ id, failures }) => ({ id, reason: failures === 0 ? null : 'nothing is left to be sent' })),
   );
   return rows.length > 0;
 }
@@ -100,17 +117,17 @@ async function giveUp(trx: Queries, consumerId: string, epoch: number): Promise<
   await lockConsumers(trx, [consumerId]);
   await lockHealth(trx, [consumerId]);
   // A success that came in between, or a person, is a reason to leave it as it is.
-  const { rows } = await sql<{ id: string; reason: string | null; triedForMs: number }>`
-    select c.id, h.reason, ${triedForMs} as "triedForMs"
+  const { rows } = await sql<{ id: string; reason: string | null; failingForMs: number }>`
+    select c.id, h.reason, ${failingForMs} as "failingForMs"
     from consumers c join consumer_health h on h.consumer_id = c.id
     where c.id = ${consumerId} and c.state = 'enabled' and h.epoch = ${epoch} and h.mode = 'probing'
-      and h.successes = 0`.execute(trx);
+      and h.failing_since is not null and ${hasPending}`.execute(trx);
   await disable(
     trx,
     'gave_up',
-    rows.map(({ id, reason, triedForMs: ms }) => ({
+    rows.map(({ id, reason, failingForMs: ms }) => ({
       id,
-      reason: `in trouble for over ${inWords(ms)}: ${reason ?? 'not known why'}`,
+      reason: `nothing but failures for over ${inWords(ms)}: ${reason ?? 'not known why'}`,
     })),
   );
 }

@@ -131,8 +131,9 @@ function actionOf(was: ConsumerState, becomes: ConsumerState): string {
 /** With deliveries held it is sent one, then more and more, as after any trouble; without, it is as new. */
 async function beginAnew(trx: Queries, id: string): Promise<void> {
   await sql`
-    update consumer_health set failing_orders = '{}', connection_failures = 0, successes = 0, relapses = 0,
-      send_limit = null, throttled_until = null, throttle_streak = 0, epoch = epoch + held.is_backlog::int,
+    update consumer_health set failing_orders = '{}', connection_failures = 0, failures = 0, failed_at = null,
+      failing_since = null, successes = 0, relapses = 0, send_limit = null, throttled_until = null, throttle_streak = 0,
+      epoch = epoch + held.is_backlog::int,
       mode = case when held.is_backlog then 'probing' else 'normal' end,
       reason = case when held.is_backlog then 'enabled again' end,
       trouble_since = case when held.is_backlog then clock_timestamp() end,
@@ -144,8 +145,9 @@ async function beginAnew(trx: Queries, id: string): Promise<void> {
 /** So that no workflow is started for it any more. */
 async function endTrouble(trx: Queries, id: string): Promise<void> {
   await sql`
-    update consumer_health set mode = 'normal', failing_orders = '{}', connection_failures = 0, successes = 0,
-      relapses = 0, reason = null, trouble_since = null, send_limit = null, next_probe_at = null
+    update consumer_health set mode = 'normal', failing_orders = '{}', connection_failures = 0, failures = 0,
+      failed_at = null, failing_since = null, successes = 0, relapses = 0, reason = null, trouble_since = null,
+      send_limit = null, next_probe_at = null
     where consumer_id = ${id}`.execute(trx);
 }
 

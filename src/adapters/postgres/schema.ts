@@ -261,6 +261,9 @@ export interface ConsumerHealthTable {
   epoch: Generated<number>;
   failing_orders: Generated<string[]>;
   connection_failures: Generated<number>;
+  failures: Generated<number>;
+  failed_at: Date | null;
+  failing_since: Date | null;
   successes: Generated<number>;
   relapses: Generated<number>;
   reason: string | null;

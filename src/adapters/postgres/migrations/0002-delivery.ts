@@ -38,6 +38,10 @@ create table consumer_health (
   epoch integer not null default 0,
   failing_orders text[] not null default '{}',
   connection_failures integer not null default 0,
+  failures integer not null default 0,
+  -- The last failure, and the first of a row of them without a success, or too long a time, in between.
+  failed_at timestamptz(3),
+  failing_since timestamptz(3),
   successes integer not null default 0,
   relapses integer not null default 0,
   reason text,
