@@ -64,10 +64,10 @@ function tests(...projects: readonly string[]): Outcome {
 function failuresOf({ testResults }: Report): string[] {
   const failures = testResults.flatMap(({ name, status, message, assertionResults }) => {
     const file = relative(process.cwd(), name);
-    const tests = assertionResults
+    const ofFile = assertionResults
       .filter((test) => test.status === 'failed')
       .map(({ fullName, failureMessages }) => `${file} > ${fullName}: ${firstLines(failureMessages?.[0])}`);
-    return tests.length > 0 || status !== 'failed' ? tests : [`${file}: ${firstLines(message)}`];
+    return ofFile.length > 0 || status !== 'failed' ? ofFile : [`${file}: ${firstLines(message)}`];
   });
   return failures.length > 0 ? failures : ['the run failed, and no test did: read its last lines above'];
 }
