@@ -91,8 +91,10 @@ async function attemptOnce<T>(run: Run, step: Step<T>, key: string): Promise<Stu
     if (!(error instanceof ActivityFailure) || isCancellation(error)) throw error;
     const { cause } = error;
     const code = cause instanceof ApplicationFailure ? cause.type : undefined;
-    if (code === 'step_undone' && run.input.incarnation > 0 && step.undoes === undefined) {
-      // The generations that a correction undid are known: this one was given up before the former workflow was lost.
+    const walksAgain = run.input.incarnation > 0 || step.room === own;
+    if (code === 'step_undone' && walksAgain && step.undoes === undefined) {
+      // The generations that a correction undid are known: this one was given up before the former workflow was lost, or
+      // in a workflow task that lasted too long and is done again, local steps and all.
       throw new GivenUp(`${step.name}: undone before`);
     }
     const reason = `${code ?? cause?.name ?? 'failed'}: ${cause?.message ?? error.message}`;
