@@ -52,9 +52,18 @@ const amqp = z.strictObject({
   routingKey: word(255).nullable().default(null).describe("Without one, the event's type is the key"),
 });
 
+/** The parser of URLs would drop some of what is refused here, and encode or keep the rest. */
+const endpoint = z
+  .string()
+  .max(2_048)
+  // oxlint-disable-next-line no-control-regex -- control characters are among what it is about
+  .regex(/^[^\s\u0000-\u001f\u007f]*$/, 'must not contain blanks or control characters')
+  .refine((value) => jsonProblem(value) === undefined, { error: ({ input }) => jsonProblem(input) })
+  .describe('An HTTP endpoint that gets signed webhooks');
+
 const fields = {
   name: text(100),
-  url: z.string().max(2_048).describe('An HTTP endpoint that gets signed webhooks'),
+  url: endpoint,
   amqp: amqp.describe('An exchange of the RabbitMQ that Evenkeel is configured with'),
   types: z.array(pattern).min(1).max(50).describe('Types of event; `*` stands for any run of characters'),
   filter,

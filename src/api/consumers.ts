@@ -199,7 +199,8 @@ function requireTarget(
   if (url !== undefined) {
     const problem = targetProblem(url, webhookNetworks);
     if (problem !== undefined) throw badTarget('/url', problem);
-    return { kind: 'http', url };
+    // As it is sent to, so that one place has one spelling.
+    return { kind: 'http', url: new URL(url).href };
   }
   if (amqp === undefined) return undefined;
   if (!hasBroker) throw badTarget('/amqp', 'cannot be used: the operator must set AMQP_URL to a RabbitMQ first');

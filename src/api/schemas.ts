@@ -42,10 +42,11 @@ export const page = {
   cursor: word(500).optional().describe('`nextCursor` of the page before'),
 };
 
-/** A moment in a query or a body, in any offset; passed on in UTC. */
+/** A moment in a query or a body, in any offset; passed on in UTC, with a year that PostgreSQL can read. */
 export const moment = z.iso
   .datetime({ offset: true })
   .transform((at) => new Date(at).toISOString())
+  .refine((at) => /^[1-9]\d{3}-/.test(at), 'must be in the years 1000 to 9999 of UTC')
   .optional();
 
 const actor = text(200).default('unknown').describe('Who does it; kept with what was done');

@@ -39,6 +39,11 @@ describe('creating a consumer', () => {
     ['a url of our own network', { ...newConsumer, url: 'https://10.0.0.7/hooks' }, '/url'],
     ['a url with a password', { ...newConsumer, url: 'https://u:p@shop.example/hooks' }, '/url'],
     ['a url of 2049 characters', { ...newConsumer, url: `https://shop.example/${'x'.repeat(2_028)}` }, '/url'],
+    ['a url with NUL', { ...newConsumer, url: 'https://shop.example/a\0b' }, '/url'],
+    ['a url with half a character', { ...newConsumer, url: 'https://shop.example/\ud800' }, '/url'],
+    ['a url with a line break', { ...newConsumer, url: 'https://shop.example/a\nb' }, '/url'],
+    ['a url with a blank before it', { ...newConsumer, url: ' https://shop.example/' }, '/url'],
+    ['a url with a blank in it', { ...newConsumer, url: 'https://shop.example/a b' }, '/url'],
     ["the broker's own exchange", { ...targetless, amqp: { exchange: 'amq.topic' } }, '/amqp/exchange'],
     ['the nameless exchange', { ...targetless, amqp: { exchange: '' } }, '/amqp/exchange'],
     ['a queue', { ...targetless, amqp: { queue: 'q' } }, '/amqp/queue'],
@@ -151,6 +156,21 @@ describe('creating a consumer', () => {
     ]);
   });
 
+  test('keeps its url as it will be sent to', async () => {
+    const deps = fakes();
+    const body = { ...newConsumer, url: 'HTTPS://Shop.Example:443/a/../ü' };
+    await (
+      await serve(deps)
+    )('POST', '/v1/consumers', { headers: key, body });
+    const url = 'https://shop.example/%C3%BC';
+    expect(deps.calls[0]).toEqual([
+      'consumers.create',
+      expect.objectContaining({ target: { kind: 'http', url } }),
+      expect.anything(),
+      expect.anything(),
+    ]);
+  });
+
   test('may go to a network that the operator allows', async () => {
     const deps = { ...fakes(), webhookNetworks: ['127.0.0.0/8'] };
     const body = { ...newConsumer, url: 'http://127.0.0.1:9000/hooks' };
@@ -225,6 +245,7 @@ describe('changing a consumer', () => {
     ['a reason alone', { reason: 'because' }, ''],
     ['two targets', { url: newConsumer.url, amqp: {} }, '/amqp'],
     ['a bad url', { url: 'https://127.0.0.1/hooks' }, '/url'],
+    ['a url with NUL', { url: 'https://shop.example/\0' }, '/url'],
     ['a type that is none', { types: ['nothing'] }, '/types/0'],
     ['no name', { name: null }, '/name'],
     ['a state', { name: 'store', state: 'enabled' }, '/state'],
