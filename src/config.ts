@@ -1,5 +1,5 @@
-import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseNetwork } from './domain/ip-address.ts';
 
 /**
  * Every setting, once: its environment variable, its type, its default and what it is for. The only reader of the
@@ -17,10 +17,14 @@ const networks = z.string().transform((text, context) => {
   return list;
 });
 
+/** By the parser that will read it again: what passes here fails nowhere. */
 function isNetwork(text: string): boolean {
-  const [address = '', prefix = '', ...rest] = text.split('/');
-  const bits = { 0: -1, 4: 32, 6: 128 }[isIP(address)] ?? -1;
-  return rest.length === 0 && /^\d{1,3}$/.test(prefix) && Number(prefix) <= bits;
+  try {
+    parseNetwork(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 const schema = z.object({

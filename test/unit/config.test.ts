@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { ConfigError, describeConfig, readConfig, requirePeers } from '../../src/config.ts';
+import { parseNetwork } from '../../src/domain/ip-address.ts';
 
 describe('the settings', () => {
   test('name every one that cannot be used, with its value', () => {
@@ -32,6 +33,20 @@ describe('the settings', () => {
   test('name the peers that are missing', () => {
     const config = readConfig({ DATABASE_URL: 'postgres://u:p@localhost:5432/d', TEMPORAL_ADDRESS: 'localhost:7233' });
     expect(() => requirePeers(config)).toThrow('set PAYMENT_GATEWAY_URL, CARRIER_URL');
+  });
+
+  test.each(['fe80::1%eth0/64', '10.0.0.0', '10.0.0.0/33', '10.0.0.0/8,', '010.0.0.0/8', '10.0.0.0/8 11.0.0.0/8'])(
+    'take no network that webhooks could not be sent to: %s',
+    (networks) => {
+      expect(() => readConfig({ EVENKEEL_WEBHOOK_NETWORKS: networks })).toThrow(ConfigError);
+    },
+  );
+
+  test('take networks that the sender can read, several with blanks between them too', () => {
+    const env = { EVENKEEL_WEBHOOK_NETWORKS: '10.0.0.1/8, ::ffff:10.0.0.0/104,fd00::/8' };
+    const { EVENKEEL_WEBHOOK_NETWORKS: networks } = readConfig(env);
+    expect(networks).toEqual(['10.0.0.1/8', '::ffff:10.0.0.0/104', 'fd00::/8']);
+    expect(networks.map(parseNetwork)).toHaveLength(3);
   });
 
   test('are all described', () => {
