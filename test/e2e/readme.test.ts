@@ -37,7 +37,8 @@ test('every command of the README does what the README says, in its order', asyn
     order = /order=(.*)\n$/.exec(stdout)?.[1] ?? '';
     return stdout;
   };
-  const [first = '', stuck = '', decide = '', cancel = '', file = '', ...more] = await blocks();
+  const [first = '', stuck = '', decide = '', cancel = '', file = '', ...others] = await blocks();
+  const [consumer = '', dead = '', ...more] = others;
   expect(more).toEqual([]);
 
   const firstAnswer = await run(first);
@@ -62,4 +63,9 @@ test('every command of the README does what the README says, in its order', asyn
   expect(submitted).toMatch(/2 {2}completed/);
   expect(await readFile(join(folder, 'orders.csv.refused.csv'), 'utf8')).toContain('C1003');
   expect(await audit(stack(), orders)).toEqual([]);
+
+  const made = await run(consumer);
+  expect(made).toContain('"secret":"whsec_');
+  expect(made).toMatch(/my shop +enabled/);
+  expect(await run(dead)).toContain('no such dead letters');
 });
