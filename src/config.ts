@@ -80,7 +80,7 @@ const schema = z.object({
   EVENKEEL_DELIVERY_MAX_ATTEMPTS: positive
     .default(10)
     .describe(
-      'Failures that count against an event before it becomes a dead letter; an outage of its consumer does not',
+      'Failures that count against an event before it becomes a dead letter. With more than 6, no outage of its consumer makes it one',
     ),
   EVENKEEL_DELIVERY_BACKOFF_MS: positive
     .default(1_000)
@@ -88,7 +88,9 @@ const schema = z.object({
   EVENKEEL_DELIVERY_CONCURRENCY: positive.default(128).describe('Events that a worker sends at a time'),
   EVENKEEL_CONSUMER_GIVE_UP_HOURS: positive
     .default(72)
-    .describe('A consumer in trouble for this long is disabled until a person enables it; its events are held'),
+    .describe(
+      'A consumer that fails for this long without a success is disabled until a person enables it; its events are held',
+    ),
   EVENKEEL_WEBHOOK_NETWORKS: networks
     .default([])
     .describe(
