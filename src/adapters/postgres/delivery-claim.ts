@@ -3,18 +3,16 @@ import { isClean } from '../../domain/consumer-health.ts';
 import type { ConsumerMode } from '../../domain/consumers.ts';
 import type { ClaimedDelivery, ClaimLimits } from '../../domain/delivery-ports.ts';
 import type { EventType } from '../../domain/events.ts';
+import { bury } from './burial.ts';
 import { healthColumns, healthOf, type HealthRow } from './consumer-health-rows.ts';
 import { ago, type Queries } from './database.ts';
+import { holdBack } from './delivery-held.ts';
 import type { ConsumersTable } from './schema.ts';
 
 /** Where no workflow decides: how often one delivery goes out to a consumer that is being probed. */
 const PROBE_FALLBACK_MS = 60_000;
 /** Of so many that wait the longest, the least tried is the next probe. */
 const PROBE_CHOICE = 100;
-/** Left behind by changes of orders that did not see the delete; none runs for that long. */
-const BURIED_WITHIN_MS = 24 * 3_600_000;
-/** At a time; the rest is left to the next claim. */
-const BURIAL = 1000;
 /** Of one consumer, however many share: most have nothing to be sent. */
 const LEAST_SHARE = 16;
 
@@ -28,9 +26,11 @@ export async function claim(trx: Queries, { limit, leaseMs }: ClaimLimits): Prom
   const open = await openConsumers(trx);
   const of = (...modes: OpenMode[]) => open.filter(({ mode }) => modes.includes(mode)).map(({ id }) => id);
   await bury(trx, of('deleted'));
-  const probed = of('probing').slice(0, limit);
-  const probes = probed.length === 0 ? [] : await take(trx, probesOf(probed), leaseMs);
-  const sent = of('normal', 'recovering');
+  const busy = await holdBack(trx, of('normal', 'recovering', 'probing'));
+  const ready = (ids: readonly string[]) => ids.filter((id) => !busy.includes(id));
+  const probed = ready(of('probing'));
+  const probes = probed.length === 0 ? [] : await take(trx, probesOf(probed, limit), leaseMs);
+  const sent = ready(of('normal', 'recovering'));
   const left = limit - probes.length;
   return sent.length === 0 || left === 0 ? probes : [...probes, ...(await take(trx, dueOf(sent, left), leaseMs))];
 }
@@ -42,20 +42,26 @@ type OpenMode = ConsumerMode | 'deleted';
  * this one does not see what the former holder of a lock did while it ran.
  */
 async function openConsumers(trx: Queries): Promise<{ readonly id: string; readonly mode: OpenMode }[]> {
-  // As one look into the index for each: whether some exist is a question that is answered by reading all, at times.
-  const first = sql`(select min(d.next_attempt_at) from deliveries d where d.consumer_id = c.id and d.status = 'pending')`;
   const { rows } = await sql<{ id: string; mode: OpenMode }>`
-    with open as materialized (
-      select c.id, h.mode from consumers c join consumer_health h on h.consumer_id = c.id
-      where ${isSentTo} and case h.mode
-        when 'probing' then h.next_probe_at <= ${now} and ${first} is not null else ${first} <= ${now} end
+    with recursive waiting as (
+      (${nextWaiting(sql`''`)})
       union all
-      select c.id, 'deleted' from consumers c where c.deleted_at > ${ago(BURIED_WITHIN_MS)} and ${first} is not null
+      select d.id, d.first from waiting w cross join lateral (${nextWaiting(sql`w.id`)}) d
+    ), open as materialized (
+      select c.id, case when c.deleted_at is null then h.mode else 'deleted' end as mode
+      from waiting w join consumers c on c.id = w.id join consumer_health h on h.consumer_id = c.id
+      where c.deleted_at is not null
+        or ${isSentTo} and case h.mode when 'probing' then h.next_probe_at else w.first end <= ${now}
     )
     select id, mode from open
     where pg_try_advisory_xact_lock(hashtextextended('evenkeel.claim:' || id, 0))`.execute(trx);
   return rows;
 }
+
+/** One look into the index for each that has something pending, and none for the others: the deleted ones grow in number. */
+const nextWaiting = (after: RawBuilder<unknown>) => sql`
+  select d.consumer_id as id, d.next_attempt_at as first from deliveries d
+  where d.status = 'pending' and d.consumer_id > ${after} order by d.consumer_id, d.next_attempt_at limit 1`;
 
 const isSentTo = sql`c.deleted_at is null and c.state = 'enabled'
   and coalesce(h.throttled_until <= ${now}, true)`;
@@ -72,19 +78,22 @@ const consumerColumns = sql`c.id as consumer_id, c.target, c.secret,
   case when c.former_secret_until > ${now} then c.former_secret end as former_secret, ${healthColumns}`;
 
 /**
- * As many as each has room for, and of these one of each consumer, then a second of each, and so on. It reads no more of
- * a backlog than about twice a fair share: what others leave over is taken by the next claim.
+ * As many as each has room for, whoever has the fewest under way first: a full relay claims one at a time, and always for
+ * the oldest backlog if each claim began anew with one for each. It reads no more of a backlog than about twice a fair
+ * share: what others leave over is taken by the next claim.
  */
 function dueOf(consumerIds: readonly string[], limit: number): RawBuilder<unknown> {
   const share = Math.max(LEAST_SHARE, Math.ceil((2 * limit) / consumerIds.length));
   return sql`rooms as materialized (
-      select ${consumerColumns}, greatest(0,
+      select ${consumerColumns}, u.under_way, greatest(0,
         case h.mode when 'recovering' then least(c.max_in_flight, coalesce(h.send_limit, 1)) else c.max_in_flight end
-        - (select count(*) from deliveries u where ${isUnderWay})) as room
+        - u.under_way) as room
       from consumers c join consumer_health h on h.consumer_id = c.id
+        cross join lateral (select count(*) as under_way from deliveries u where ${isUnderWay}) u
       where c.id = any(${consumerIds}) and h.mode <> 'probing' and ${isSentTo}
     ), due as materialized (
-      select d.id, d.token, d.next_attempt_at, row_number() over (partition by r.consumer_id order by d.next_attempt_at) as turn
+      select d.id, d.token, d.next_attempt_at,
+        r.under_way + row_number() over (partition by r.consumer_id order by d.next_attempt_at) as turn
       from rooms r cross join lateral (
         select * from (
           select d.id, d.token, d.next_attempt_at from deliveries d
@@ -97,11 +106,12 @@ function dueOf(consumerIds: readonly string[], limit: number): RawBuilder<unknow
 }
 
 /** One of each, whatever its own wait: another order than the last time, if there is one. */
-function probesOf(consumerIds: readonly string[]): RawBuilder<unknown> {
+function probesOf(consumerIds: readonly string[], limit: number): RawBuilder<unknown> {
   return sql`rooms as materialized (
       select ${consumerColumns} from consumers c join consumer_health h on h.consumer_id = c.id
       where c.id = any(${consumerIds}) and h.mode = 'probing' and h.next_probe_at <= ${now} and ${isSentTo}
         and not exists (select 1 from deliveries u where ${isUnderWay})
+      order by h.next_probe_at limit ${limit}
       for no key update of h skip locked
     ), due as materialized (
       select d.id, d.token, d.next_attempt_at, 1 as turn
@@ -171,16 +181,4 @@ function claimedDelivery(row: ClaimedRow): ClaimedDelivery {
     isWatched: !isClean(healthOf(row)) || row.throttle_streak > 0,
     workedSince: row.worked_since,
   };
-}
-
-/** What changes of orders wrote for a consumer while it was being deleted. */
-async function bury(trx: Queries, consumerIds: readonly string[]): Promise<void> {
-  if (consumerIds.length === 0) return;
-  await sql`
-    with leftovers as materialized (
-      select id from deliveries where consumer_id = any(${consumerIds}) and status = 'pending'
-      order by id limit ${BURIAL} for no key update skip locked
-    )
-    update deliveries d set status = 'dead', cause = 'consumer_deleted', settled_at = clock_timestamp(), token = null
-    from leftovers where d.id = leftovers.id`.execute(trx);
 }
