@@ -188,6 +188,29 @@ describe('a consumer that is overloaded', () => {
     expect(await q.health(id)).toMatchObject({ mode: 'probing', throttle: 15, throttle_streak: 1 });
   });
 
+  test('with one event alone, for ever, makes that one a dead letter, and the others wait no more', async () => {
+    const id = await q.consumer();
+    const poison = await q.add(id);
+    const found = [];
+    for (let round = 0; round < 4; round += 1) {
+      await q.query(sql`update deliveries set next_attempt_at = clock_timestamp() where status = 'pending'`);
+      await q.setHealth(id, 'throttled_until = null');
+      await q.settle(failed(await q.only(), 'http_429', { retryAfterMs: 45_000 }));
+      const [row] = await q.query(sql<{ strikes: number }>`
+        select strikes, status from deliveries where id = ${poison.id}`);
+      found.push({ ...row, throttle: (await q.health(id))['throttle'] });
+      await q.setHealth(id, 'throttled_until = null');
+      await q.add(id);
+      await q.settle(delivered(await q.only()));
+    }
+    expect(found).toEqual([
+      { strikes: 0, status: 'pending', throttle: 45 },
+      { strikes: 1, status: 'pending', throttle: 45 },
+      { strikes: 2, status: 'pending', throttle: 0 },
+      { strikes: 3, status: 'dead', throttle: 0 },
+    ]);
+  });
+
   test('never waits for less because another answer asks for less', async () => {
     const { id, claimed } = await underWay(2);
     const [long, short] = claimed;

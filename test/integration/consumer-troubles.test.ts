@@ -1,6 +1,5 @@
 import { sql } from 'kysely';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type ConsumerRow, insertOrder } from '../support/delivery-rows.ts';
 import { delivered, failed, newDeliveryQueue } from '../support/settlements.ts';
 import { pooled } from '../support/wait.ts';
 
@@ -11,111 +10,11 @@ beforeAll(async () => {
 beforeEach(() => q.clear());
 afterAll(() => q.stop());
 
-/** A consumer in its third trouble. */
-async function inTrouble(mode: 'probing' | 'recovering', columns = '', row: ConsumerRow = {}) {
-  const id = await q.consumer(row);
-  await q.setHealth(
-    id,
-    `mode = '${mode}', epoch = 3, reason = 'timeout', trouble_since = clock_timestamp() - interval '3 hours',
-     failing_since = clock_timestamp() - interval '3 hours', failed_at = clock_timestamp() - interval '1 minute',
-     next_probe_at = clock_timestamp() + interval '1 hour', send_limit = ${mode === 'recovering' ? 2 : 'null'}${columns}`,
-  );
-  await q.query(sql`update consumers set state_since = clock_timestamp() - interval '1 day' where id = ${id}`);
-  return id;
-}
-
 const state = async (id: string) =>
   (await q.query(sql`select state, state_reason, version from consumers where id = ${id}`))[0];
 
-describe('an observation', () => {
-  test('says how the trouble is', async () => {
-    const id = await inTrouble(
-      'recovering',
-      ", failing_orders = '{a,b}', connection_failures = 1, failures = 3, relapses = 4",
-      {
-        maxInFlight: 5,
-      },
-    );
-    const { failingForMs, failedMsAgo, ...seen } = await q.troubles.observe(id, 3);
-    expect(seen).toEqual({
-      isCurrent: true,
-      state: 'enabled',
-      mode: 'recovering',
-      successes: 0,
-      failures: 3,
-      relapses: 4,
-      sendLimit: 2,
-      maxInFlight: 5,
-      leftBehind: 0,
-      hasPending: false,
-    });
-    expect((failingForMs ?? 0) / 3_600_000).toBeCloseTo(3, 1);
-    expect((failedMsAgo ?? 0) / 60_000).toBeCloseTo(1, 0);
-  });
-
-  test('says where it does not fail, or never did, and where something is to be sent', async () => {
-    const id = await inTrouble('recovering');
-    await q.setHealth(id, 'failing_since = null, failed_at = null');
-    await q.add(id, { dueInMs: 3_600_000 });
-    expect(await q.troubles.observe(id, 3)).toMatchObject({ failingForMs: null, failedMsAgo: null, hasPending: true });
-  });
-
-  test('counts from when a person enabled it, if that was later', async () => {
-    const id = await inTrouble('probing');
-    await q.query(sql`update consumers set state_since = clock_timestamp() - interval '1 hour'`);
-    expect(((await q.troubles.observe(id, 3)).failingForMs ?? 0) / 3_600_000).toBeCloseTo(1, 1);
-  });
-
-  test('is of no present trouble where the epoch is another, it is over, or nobody is there', async () => {
-    const id = await inTrouble('probing');
-    expect((await q.troubles.observe(id, 2)).isCurrent).toBe(false);
-    expect((await q.troubles.observe('nobody', 1)).isCurrent).toBe(false);
-    await q.query(sql`update consumers set deleted_at = clock_timestamp()`);
-    expect((await q.troubles.observe(id, 3)).isCurrent).toBe(false);
-    const well = await q.consumer();
-    expect((await q.troubles.observe(well, 0)).isCurrent).toBe(false);
-  });
-
-  test('counts what is due for long, not what waits or has come just now', async () => {
-    const id = await inTrouble('recovering');
-    const orderId = await insertOrder(q.db);
-    await q.add(id, { dueInMs: -60_000 });
-    await q.add(id, { dueInMs: 600_000 });
-    await q.add(id, { dueInMs: -1 });
-    await q.add(id, { status: 'dead', dueInMs: -60_000 });
-    await q.add(await q.consumer(), { dueInMs: -60_000 });
-    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 1 });
-
-    // Behind a first that waits its own time, which may be hours, unless it is a late one.
-    await q.add(id, { orderId, dueInMs: 3_600_000 });
-    await q.add(id, { orderId, sequence: 2, dueInMs: -60_000 });
-    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 1 });
-    await q.add(id, { orderId, sequence: 3, isLate: true, dueInMs: -60_000 });
-    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 2 });
-  });
-
-  test('takes what is behind one under way for left behind', async () => {
-    const id = await inTrouble('recovering');
-    const first = await q.add(id, { dueInMs: -60_000 });
-    await q.add(id, { orderId: first.orderId, sequence: 2, dueInMs: -60_000 });
-    await q.only();
-    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 1 });
-  });
-
-  test('does not count further than it matters', async () => {
-    const id = await inTrouble('recovering');
-    const { eventId } = await q.add(id);
-    await q.query(sql`alter table deliveries drop constraint deliveries_event_id_consumer_id_key`);
-    await q.query(sql`
-      insert into deliveries (event_id, consumer_id, order_id, sequence, created_at, next_attempt_at)
-      select ${eventId}, ${id}, 'o' || n, 1, clock_timestamp(), clock_timestamp() - interval '1 hour'
-      from generate_series(1, 1500) n`);
-    expect(await q.troubles.observe(id, 3)).toMatchObject({ leftBehind: 1000 });
-  });
-});
-
 test('what is meant for another trouble, or comes after its end, does nothing', async () => {
-  const id = await inTrouble('recovering');
+  const id = await q.inTrouble('recovering');
   const before = await q.health(id);
   await q.troubles.probe(id, 3);
   await q.troubles.probe(id, 2);
@@ -134,10 +33,10 @@ test('what is meant for another trouble, or comes after its end, does nothing', 
 
 test('all that are in trouble and enabled are known: others are again as soon as they are', async () => {
   const [one, deleted, paused, disabled] = [
-    await inTrouble('probing'),
-    await inTrouble('probing'),
-    await inTrouble('recovering', '', { state: 'paused' }),
-    await inTrouble('probing', '', { state: 'disabled' }),
+    await q.inTrouble('probing'),
+    await q.inTrouble('probing'),
+    await q.inTrouble('recovering', '', { state: 'paused' }),
+    await q.inTrouble('probing', '', { state: 'disabled' }),
   ];
   await q.consumer();
   await q.query(sql`update consumers set deleted_at = clock_timestamp() where id = ${deleted}`);
@@ -149,7 +48,7 @@ test('all that are in trouble and enabled are known: others are again as soon as
 });
 
 test('a probe brings the next delivery forward', async () => {
-  const id = await inTrouble('probing');
+  const id = await q.inTrouble('probing');
   await q.add(id);
   expect(await q.claim()).toEqual([]);
   await q.troubles.probe(id, 3);
@@ -157,7 +56,7 @@ test('a probe brings the next delivery forward', async () => {
 });
 
 test('it is opened after a success, not if it failed again since', async () => {
-  const id = await inTrouble('probing');
+  const id = await q.inTrouble('probing');
   await q.troubles.open(id, 3, 1);
   expect(await q.health(id)).toMatchObject({ mode: 'probing', send_limit: null });
   await q.add(id);
@@ -171,7 +70,7 @@ test('it is opened after a success, not if it failed again since', async () => {
 
 describe('the end of trouble', () => {
   test('makes it as it was before, and is noted', async () => {
-    const id = await inTrouble('recovering', ', relapses = 2, successes = 9');
+    const id = await q.inTrouble('recovering', ', relapses = 2, successes = 9');
     await q.setHealth(id, 'failing_since = null');
     expect(await q.troubles.end(id, 3)).toBe(true);
     expect(await q.health(id)).toEqual({
@@ -199,7 +98,7 @@ describe('the end of trouble', () => {
     ['it fails', 'failures = 1'],
     ['it is still probed', "mode = 'probing'"],
   ])('is refused while %s and anything waits for it', async (_, columns) => {
-    const id = await inTrouble('recovering');
+    const id = await q.inTrouble('recovering');
     const { id: delivery } = await q.add(id, { dueInMs: 600_000 });
     await q.setHealth(id, columns);
     expect(await q.troubles.end(id, 3)).toBe(false);
@@ -210,7 +109,7 @@ describe('the end of trouble', () => {
   });
 
   test('where nothing is left to be sent forgets no failure: the next one is the next trouble', async () => {
-    const id = await inTrouble('probing', ", failing_orders = '{a,b,c}', failures = 3");
+    const id = await q.inTrouble('probing', ", failing_orders = '{a,b,c}', failures = 3");
     expect(await q.troubles.end(id, 3)).toBe(true);
     expect(await q.health(id)).toMatchObject({ mode: 'normal', failing_orders: ['a', 'b', 'c'], failures: 3 });
     const [{ reason } = {}] = await q.query(sql<{ reason?: string }>`select reason from consumer_changes`);
@@ -222,7 +121,7 @@ describe('the end of trouble', () => {
   });
 
   test('is refused while anything is left behind', async () => {
-    const id = await inTrouble('recovering');
+    const id = await q.inTrouble('recovering');
     const { id: delivery } = await q.add(id, { dueInMs: -60_000 });
     expect(await q.troubles.end(id, 3)).toBe(false);
     await q.query(
@@ -232,7 +131,7 @@ describe('the end of trouble', () => {
   });
 
   test('comes after a failure that is being written, and so is refused', async () => {
-    const id = await inTrouble('recovering');
+    const id = await q.inTrouble('recovering');
     await q.add(id);
     const failure = failed(await q.only());
     // Holds up the writing of the failure once that holds the health's row.
@@ -250,7 +149,7 @@ describe('the end of trouble', () => {
   });
 
   test('comes before a failure, which then is the first of what may be the next trouble', async () => {
-    const id = await inTrouble('recovering');
+    const id = await q.inTrouble('recovering');
     await pooled([1, 2], 1, () => q.add(id));
     const failures = (await q.claim()).map((one) => failed(one, 'connection_refused'));
     expect(await q.troubles.end(id, 3)).toBe(true);
@@ -262,7 +161,7 @@ describe('the end of trouble', () => {
     const other = q.another();
     for (let round = 0; round < 10; round += 1) {
       await q.clear();
-      const id = await inTrouble('recovering');
+      const id = await q.inTrouble('recovering');
       await pooled([1, 2], 1, () => q.add(id));
       const failures = (await q.claim()).map((one) => failed(one, 'connection_refused'));
       const [ended, { troubled }] = await Promise.all([q.troubles.end(id, 3), other.queue.settle(failures, 'relay-2')]);
@@ -275,7 +174,7 @@ describe('the end of trouble', () => {
 test.each(['end', 'giveUp'] as const)(
   '%s waits for a person who changes the consumer, and holds nothing',
   async (what) => {
-    const id = await inTrouble(what === 'end' ? 'recovering' : 'probing');
+    const id = await q.inTrouble(what === 'end' ? 'recovering' : 'probing');
     await q.add(id, { dueInMs: 600_000 });
     const { done } = await q.holding(sql`select 1 from consumers for update`, async () => {
       const deciding = q.troubles[what](id, 3);
@@ -290,7 +189,7 @@ test.each(['end', 'giveUp'] as const)(
 
 describe('giving up', () => {
   test('disables it with the reason, and keeps what is to be sent', async () => {
-    const id = await inTrouble('probing');
+    const id = await q.inTrouble('probing');
     await q.add(id);
     await q.troubles.giveUp(id, 3);
     await q.troubles.giveUp(id, 3);
@@ -302,7 +201,7 @@ describe('giving up', () => {
   });
 
   test('does not happen to one that has just worked', async () => {
-    const id = await inTrouble('probing');
+    const id = await q.inTrouble('probing');
     await q.add(id);
     await q.add(id);
     await q.troubles.probe(id, 3);
@@ -312,13 +211,13 @@ describe('giving up', () => {
   });
 
   test('does not happen to one that has nothing to get', async () => {
-    const id = await inTrouble('probing');
+    const id = await q.inTrouble('probing');
     await q.troubles.giveUp(id, 3);
     expect(await state(id)).toMatchObject({ state: 'enabled', version: 1 });
   });
 
   test('does not speak over a person who paused it meanwhile', async () => {
-    const id = await inTrouble('probing', '', { state: 'paused' });
+    const id = await q.inTrouble('probing', '', { state: 'paused' });
     await q.add(id);
     await q.troubles.giveUp(id, 3);
     expect(await state(id)).toMatchObject({ state: 'paused', version: 1 });

@@ -84,10 +84,23 @@ export async function newDeliveryQueue() {
       query(sql`update deliveries set next_attempt_at = clock_timestamp() - interval '1 s' where token is not null`),
     setHealth: (consumerId: string, columns: string) =>
       query(sql`update consumer_health set ${sql.raw(columns)} where consumer_id = ${consumerId}`),
+    /** A consumer in its third trouble, three hours old. */
+    async inTrouble(mode: 'probing' | 'recovering', columns = '', row: ConsumerRow = {}): Promise<string> {
+      const id = await insertConsumer(relay.db, row);
+      await query(sql`
+        update consumer_health set mode = ${mode}, epoch = 3, reason = 'timeout',
+          trouble_since = clock_timestamp() - interval '3 hours', failing_since = clock_timestamp() - interval '3 hours',
+          failed_at = clock_timestamp() - interval '1 minute', next_probe_at = clock_timestamp() + interval '1 hour',
+          send_limit = ${mode === 'recovering' ? 2 : null}${sql.raw(columns)}
+        where consumer_id = ${id}`);
+      await query(sql`update consumers set state_since = clock_timestamp() - interval '1 day' where id = ${id}`);
+      return id;
+    },
     async health(consumerId: string): Promise<Record<string, unknown>> {
       const [row] = await query(sql<Record<string, unknown>>`
         select mode, epoch, failing_orders, connection_failures, failures, successes, relapses, reason, send_limit,
-          failing_since is not null as is_failing, trouble_since is not null as is_dated, next_probe_at < clock_timestamp() + interval '30 s' as is_probed_soon,
+          failing_since is not null as is_failing, trouble_since is not null as is_dated,
+          next_probe_at < clock_timestamp() + interval '30 s' as is_probed_soon,
           ${quarters('throttled_until')} as throttle, throttle_streak
         from consumer_health where consumer_id = ${consumerId}`);
       return row ?? {};

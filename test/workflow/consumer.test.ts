@@ -30,6 +30,13 @@ describe('a consumer that does not answer', () => {
     expect((gaveUp?.at ?? 0) - (story.calls('observe')[0]?.at ?? 0)).toBeGreaterThanOrEqual(policy.giveUpMs);
   });
 
+  test('is neither probed nor given up where there is nothing that it could get', async () => {
+    const story = await beginTrouble(shop(), new MemoryConsumer({ backlog: 0 }));
+    expect((await story.end()).status).toBe('ended');
+    expect(story.calls('probe')).toEqual([]);
+    expect(story.it).toMatchObject({ state: 'enabled', health: { mode: 'normal', failures: 3 } });
+  });
+
   test('is probed no sooner for the news that each failed probe makes', async () => {
     tellOfProbes(shop());
     const policy = { ...troublePolicy, giveUpMs: 5 * 60_000 };
