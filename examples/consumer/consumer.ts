@@ -33,12 +33,15 @@ interface OrderEvent {
   readonly sequence: string;
 }
 
-/** One transaction: a repeat changes nothing, and what comes after its successors is kept but not followed. */
+/**
+ * One transaction: a repeat changes nothing, and what comes after its successors is kept but not followed; nor is what a
+ * person corrected, with the same number, after you had taken the original.
+ */
 function take({ id, type, subject, sequence: text }: OrderEvent): void {
   const sequence = Number(text);
   store.exec('begin immediate');
   try {
-    const late = Number(known.get(subject)?.['sequence'] ?? 0) > sequence;
+    const late = Number(known.get(subject)?.['sequence'] ?? 0) >= sequence;
     const { changes } = keep.run(id, subject, sequence, type, new Date().toISOString(), late ? 1 : 0);
     if (changes > 0 && !late) follow.run(subject, sequence, type);
     store.exec('commit');

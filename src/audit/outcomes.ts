@@ -1,6 +1,9 @@
 import type { ConsumerRecord, DeliveryRecord, Finding, OrderRecord } from './records.ts';
 
-/** Due for longer than this without a reason, a delivery is stuck: a relay takes what is due within a second. */
+/**
+ * Without a reason to wait for so long, a delivery is stuck: a relay takes what is due within a second, and of a backlog
+ * what waited the longest.
+ */
 export const STUCK_MS = 60_000;
 
 /** Whether each delivery's outcome is borne out by its attempts and by what people did, and none is stuck. */
@@ -53,8 +56,25 @@ function problemsOf(order: OrderRecord, delivery: DeliveryRecord, consumer: Cons
 function isStuck(order: OrderRecord, delivery: DeliveryRecord, consumer: ConsumerRecord): boolean {
   if (delivery.dueForMs < STUCK_MS || delivery.isUnderWay) return false;
   if (consumer.isDeleted) return true;
-  if (consumer.state !== 'enabled' || consumer.mode !== 'normal' || consumer.throttledForMs > 0) return false;
-  return !isHeldBack(order, delivery);
+  if (consumer.state !== 'enabled' || consumer.mode !== 'normal' || isHeldBack(order, delivery)) return false;
+  const freeForMs = Math.min(delivery.dueForMs, consumer.openForMs, ...ofPredecessors(order, delivery));
+  return freeForMs >= STUCK_MS && !isWorkedOff(consumer, freeForMs);
+}
+
+/** Since each of those settled that had to go before it. */
+function ofPredecessors(order: OrderRecord, { consumerId, sequence, isLate }: DeliveryRecord): number[] {
+  if (isLate) return [];
+  return order.deliveries.flatMap((other) =>
+    other.settledForMs !== null && other.consumerId === consumerId && other.sequence < sequence
+      ? [other.settledForMs]
+      : [],
+  );
+}
+
+/** A backlog may take its time while the consumer is at work on it, and on nothing that is a minute younger. */
+function isWorkedOff({ lastAttemptForMs, youngestSentForMs }: ConsumerRecord, freeForMs: number): boolean {
+  if (lastAttemptForMs === null || lastAttemptForMs >= STUCK_MS) return false;
+  return youngestSentForMs === null || youngestSentForMs > freeForMs - STUCK_MS;
 }
 
 /** Behind an earlier event of the same order; that one has to explain itself. */

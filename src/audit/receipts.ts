@@ -1,4 +1,4 @@
-import type { Finding, OrderRecord, ReceiptRecord } from './records.ts';
+import type { DeliveryRecord, Finding, OrderRecord, ReceiptRecord } from './records.ts';
 
 /** The receipts of one consumer by its own store, and whether each was asked for by a delivery. */
 export class Receipts {
@@ -6,9 +6,12 @@ export class Receipts {
   readonly #byEvent = new Map<string, ReceiptRecord>();
   readonly #claimed = new Set<string>();
   readonly #twice: ReceiptRecord[] = [];
+  readonly #askedAt: Date | undefined;
 
-  constructor(consumerId: string, receipts: readonly ReceiptRecord[]) {
+  /** What was delivered after `askedAt` may have come too late to be among them; without it, all should be there. */
+  constructor(consumerId: string, receipts: readonly ReceiptRecord[], askedAt?: Date) {
     this.#consumerId = consumerId;
+    this.#askedAt = askedAt;
     for (const receipt of receipts) {
       if (this.#byEvent.has(receipt.eventId)) this.#twice.push(receipt);
       this.#byEvent.set(receipt.eventId, receipt);
@@ -28,13 +31,18 @@ export class Receipts {
         this.#claimed.add(delivery.eventId);
         const problem =
           receipt === undefined
-            ? delivery.status === 'delivered' && 'it was delivered, and the consumer has no receipt'
+            ? this.#shouldBeThere(delivery) && 'it was delivered, and the consumer has no receipt'
             : delivery.attempts === 0
               ? 'the consumer has a receipt, and it was never sent'
               : receipt.sequence !== delivery.sequence &&
                 `the consumer has it as number ${receipt.sequence}, and it is ${delivery.sequence}`;
         return problem === false ? [] : [finding(order.id, delivery.eventId, problem)];
       });
+  }
+
+  #shouldBeThere({ status, settledAt }: DeliveryRecord): boolean {
+    if (status !== 'delivered' || settledAt === null) return false;
+    return this.#askedAt === undefined || Date.parse(settledAt) < this.#askedAt.getTime();
   }
 
   /** After all orders: what the consumer has twice, or got from nowhere, or out of order without telling it as late. */

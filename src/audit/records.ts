@@ -51,6 +51,8 @@ export interface DeliveryRecord {
   readonly isUnderWay: boolean;
   /** Since it became due, in milliseconds; negative while it is not. */
   readonly dueForMs: number;
+  readonly settledAt: string | null;
+  readonly settledForMs: number | null;
   /** Entries in the log of attempts. */
   readonly logged: number;
   readonly loggedDelivered: number;
@@ -64,7 +66,12 @@ export interface ConsumerRecord {
   readonly state: ConsumerState;
   readonly mode: ConsumerMode;
   readonly isDeleted: boolean;
-  readonly throttledForMs: number;
+  /** Since anything last held back all that it gets: its state, its wish for patience, its trouble; negative while it does. */
+  readonly openForMs: number;
+  /** Since the end of the last attempt, 0 with one under way; null where there was none of late. */
+  readonly lastAttemptForMs: number | null;
+  /** The age of the youngest delivery of which there was an attempt within the last minute. */
+  readonly youngestSentForMs: number | null;
   /** Its history, oldest first: what it was to get from each moment on; null: nothing, it is deleted. */
   readonly history: readonly {
     readonly at: string;

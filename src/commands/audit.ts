@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { withAuditRecords } from '../adapters/postgres/audit-records.ts';
-import { connect } from '../adapters/postgres/database.ts';
+import { readClock, withAuditRecords } from '../adapters/postgres/audit-records.ts';
+import { connect, type Database } from '../adapters/postgres/database.ts';
 import { type AuditCounts, auditEvents } from '../audit/events.ts';
 import { Receipts } from '../audit/receipts.ts';
 import type { Finding, ReceiptRecord } from '../audit/records.ts';
@@ -15,7 +15,8 @@ Compares what PostgreSQL (DATABASE_URL) has of every order: its changes with its
 they were meant to have, and these with what came of them. Names each that is missing or one too many.
 
   --receipts URL|FILE   compare with what a consumer has too: one JSON object a line with eventId, subject, sequence and
-                        late, in the order of arrival, as examples/consumer lists it at /receipts
+                        late, in the order of arrival, as examples/consumer lists it at /receipts. A URL may be
+                        of a consumer at work; a FILE is taken to have all that was delivered
   --consumer ID         whose receipts these are
   --json                one JSON object a line: each finding, then the counts
 
@@ -40,7 +41,6 @@ export const run: Run = async (args, io) => {
   if (databaseUrl === undefined) {
     throw new ConfigError("set DATABASE_URL to the database to audit; 'evenkeel start' prints that of its own.");
   }
-  const receipts = await receiptsOf(values.receipts, values.consumer, io);
   let found = 0;
   const report = (finding: Finding): void => {
     found += 1;
@@ -48,6 +48,7 @@ export const run: Run = async (args, io) => {
   };
   const db = connect(databaseUrl, { pool: 1 });
   try {
+    const receipts = await receiptsOf({ place: values.receipts, consumerId: values.consumer }, io, db);
     const counts = await withAuditRecords(db, (records) => auditEvents(records, receipts, report));
     io.stdout.write(values.json ? `${JSON.stringify({ ...counts, findings: found })}\n` : summary(counts, found));
   } finally {
@@ -83,22 +84,24 @@ const receiptSchema = z.object({
 });
 
 async function receiptsOf(
-  place: string | undefined,
-  consumerId: string | undefined,
+  { place, consumerId }: { readonly place: string | undefined; readonly consumerId: string | undefined },
   io: CommandIo,
+  db: Database,
 ): Promise<Receipts | undefined> {
   if (place === undefined && consumerId === undefined) return undefined;
   if (place === undefined || consumerId === undefined) {
     throw new UsageError('--receipts and --consumer go together: whose receipts, and where they are');
   }
-  const text = /^https?:/.test(place) ? await fetched(place, io) : await readFile(place, 'utf8');
+  const isLive = /^https?:/.test(place);
+  const askedAt = isLive ? await readClock(db) : undefined;
+  const text = isLive ? await fetched(place, io) : await readFile(place, 'utf8');
   const receipts = text.split('\n').flatMap((line, index): ReceiptRecord[] => {
     if (line.trim() === '') return [];
     const parsed = receiptSchema.safeParse(json(line));
     if (parsed.success) return [parsed.data];
     throw new UsageError(`line ${index + 1} of ${place} is no receipt: ${line.slice(0, 100)}`);
   });
-  return new Receipts(consumerId, receipts);
+  return new Receipts(consumerId, receipts, askedAt);
 }
 
 async function fetched(url: string, { signal }: CommandIo): Promise<string> {

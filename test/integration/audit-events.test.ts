@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { withAuditRecords } from '../../src/adapters/postgres/audit-records.ts';
+import { readClock, withAuditRecords } from '../../src/adapters/postgres/audit-records.ts';
 import { contains } from '../../src/audit/contains.ts';
 import { auditEvents } from '../../src/audit/events.ts';
 import { Receipts } from '../../src/audit/receipts.ts';
@@ -35,6 +35,7 @@ afterAll(async () => {
 
 async function consumer(types: readonly string[], filter: Record<string, unknown> | null): Promise<string> {
   const id = await insertConsumer(made.db, { types, filter });
+  await admin.query(`update consumers set state_since = clock_timestamp() - interval '1 hour' where id = $1`, [id]);
   await admin.query(
     `insert into consumer_changes (consumer_id, at, action, actor, types, filter, state)
      values ($1, clock_timestamp() - interval '1 hour', 'created', 'test', $2, $3, 'enabled')`,
@@ -144,6 +145,7 @@ describe.each<[damage: string, statements: readonly string[], found: readonly [F
   [
     'a delivery that is stuck',
     [
+      `update deliveries set settled_at = clock_timestamp() - interval '1 hour' where order_id = $1`,
       `update deliveries set status = 'pending', settled_at = null,
          next_attempt_at = clock_timestamp() - interval '2 minutes' where ${itsDelivery}`,
     ],
@@ -193,18 +195,72 @@ describe('a delivery that waits', () => {
       'its consumer asked for patience',
       `update consumer_health set throttled_until = clock_timestamp() + interval '1 minute' where consumer_id = $1`,
     ],
+    ['its consumer was resumed just now', `update consumers set state_since = clock_timestamp() where id = $1`],
+    [
+      'the patience that its consumer asked for is just over',
+      `update consumer_health set throttled_until = clock_timestamp() - interval '1 second' where consumer_id = $1`,
+    ],
+    [
+      'the trouble of its consumer is just over',
+      `insert into consumer_changes (consumer_id, at, action, actor, types, filter, state)
+       select id, clock_timestamp(), 'trouble_ended', 'test', types, filter, state from consumers where id = $1`,
+    ],
+    [
+      'its consumer works off what is as old',
+      `update deliveries set created_at = clock_timestamp() - interval '3 minutes' where consumer_id = $1`,
+    ],
+    [
+      'one before it was settled just now',
+      `update deliveries d set settled_at = clock_timestamp() where consumer_id = $1 and status = 'delivered'`,
+    ],
   ])('because %s is none of the findings', async (_why, statement) => {
     const id = await soundOrder();
     await admin.query(waits, [id]);
+    await admin.query(
+      `update deliveries set settled_at = clock_timestamp() - interval '1 hour' where order_id = $1 and status = 'delivered'`,
+      [id],
+    );
     expect(await audit()).toHaveLength(1);
     await admin.query(statement, [consumerId]);
     expect(await audit()).toEqual([]);
-    await admin.query(`update consumers set state = 'enabled' where id = $1`, [consumerId]);
+    await admin.query(
+      `update consumers set state = 'enabled', state_since = clock_timestamp() - interval '1 hour' where id = $1`,
+      [consumerId],
+    );
+    await admin.query(`delete from consumer_changes where action = 'trouble_ended'`);
     await admin.query(`update consumer_health set mode = 'normal', throttled_until = null where consumer_id = $1`, [
       consumerId,
     ]);
     await admin.query(
       `update deliveries set status = 'delivered', settled_at = clock_timestamp() where ${itsDelivery}`,
+      [id],
+    );
+  });
+
+  test('is stuck where its consumer, with a backlog or not, was sent nothing for a minute', async () => {
+    const id = await soundOrder();
+    await admin.query(
+      `update deliveries set created_at = clock_timestamp() - interval '1 hour',
+         settled_at = clock_timestamp() - interval '1 hour' where consumer_id = $1`,
+      [consumerId],
+    );
+    await admin.query(waits, [id]);
+    expect(await audit()).toEqual([]);
+    await admin.query(`update attempts set started_at = clock_timestamp() - interval '61 seconds'`);
+    expect(await audit()).toMatchObject([
+      { orderId: id, check: 'outcome', problem: expect.stringContaining('due for') },
+    ]);
+    // Too slow to have ended one, but at it.
+    await admin.query(
+      `update deliveries set status = 'pending', settled_at = null, token = 'a', is_late = true,
+         next_attempt_at = clock_timestamp() + interval '1 minute'
+       where order_id = $1 and consumer_id = $2 and sequence = 1`,
+      [id, consumerId],
+    );
+    expect(await audit()).toEqual([]);
+    await admin.query(
+      `update deliveries set status = 'delivered', settled_at = clock_timestamp(), token = null, is_late = false
+       where order_id = $1`,
       [id],
     );
   });
@@ -234,6 +290,25 @@ describe('with the receipts of a consumer', () => {
     expect(await withReceipts((receipts) => receipts.slice(0, -1))).toEqual([
       'it was delivered, and the consumer has no receipt',
     ]);
+  });
+
+  test('one of what was delivered after they were asked for is not missed', async () => {
+    const receipts = await all();
+    const askedAt = await readClock(made.db);
+    await soundOrder();
+    expect(await audit(new Receipts(consumerId, receipts, askedAt))).toEqual([]);
+    expect(await audit(new Receipts(consumerId, receipts.slice(1), askedAt))).toHaveLength(1);
+  });
+
+  test('one of a corrected event is in its place if the consumer told it as late', async () => {
+    const of = (late: boolean): string[] => {
+      const receipt = { subject: 'o1', sequence: 5 };
+      const corrected = { ...receipt, eventId: 'e5-corrected', late };
+      const receipts = new Receipts('c1', [{ ...receipt, eventId: 'e5', late: false }, corrected]);
+      return receipts.rest().map(({ problem }) => problem);
+    };
+    expect(of(true)).not.toContain('number 5 came after 5 and was not told as late');
+    expect(of(false)).toContain('number 5 came after 5 and was not told as late');
   });
 
   test('one that is there twice, or came from nowhere, is found', async () => {

@@ -95,6 +95,18 @@ test('tells an event that comes after its successor, and still keeps it', async 
   ]);
 });
 
+test('tells a corrected event, with the number of the original that it had taken after all', async () => {
+  await send({ id: 'e5', sequence: 5 });
+  await send({ id: 'e5-corrected', sequence: 5 });
+  await send({ id: 'e5', sequence: 5 });
+  await send({ id: 'e6', sequence: 6 });
+  expect((await receipts()).map(({ eventId, late }) => [eventId, late])).toEqual([
+    ['e5', 0],
+    ['e5-corrected', 1],
+    ['e6', 0],
+  ]);
+});
+
 test('refuses what is not signed with its secret, or is an old message sent again', async () => {
   const { status } = await fetch(url, { method: 'POST', body: '{"id":"forged"}' });
   expect(status).toBe(401);

@@ -1,4 +1,4 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
 import type { AuditRecords, ConsumerRecord, OrderRecord } from '../../audit/records.ts';
 import type { Database, Queries } from './database.ts';
 
@@ -16,10 +16,31 @@ export function withAuditRecords<T>(db: Database, work: (records: AuditRecords) 
   });
 }
 
+/** PostgreSQL's own time, which all records are stamped with. Throws `store_unavailable`. */
+export function readClock(db: Database): Promise<Date> {
+  return db.read(async (queries) => {
+    const { rows } = await sql<{ at: Date }>`select clock_timestamp() as at`.execute(queries);
+    const [row] = rows;
+    if (row === undefined) throw new Error('a clock without a time');
+    return row.at;
+  });
+}
+
+/** The beginning of the transaction, however long it lasts: what it reads does not get any older meanwhile. */
+const age = (moment: RawBuilder<unknown>): RawBuilder<unknown> =>
+  sql`(extract(epoch from now() - ${moment}) * 1000)::float8`;
+
 async function readConsumers(trx: Queries): Promise<ConsumerRecord[]> {
   const { rows } = await sql<ConsumerRecord>`
     select c.id, c.name, c.state, coalesce(h.mode, 'normal') as mode, c.deleted_at is not null as "isDeleted",
-      coalesce(extract(epoch from h.throttled_until - clock_timestamp()) * 1000, 0)::float8 as "throttledForMs",
+      ${age(sql`greatest(c.state_since, h.throttled_until, (
+        select max(g.at) from consumer_changes g where g.consumer_id = c.id and g.action = 'trouble_ended'))`)} as "openForMs",
+      case when exists (select from deliveries d where d.consumer_id = c.id and d.status = 'pending'
+          and d.token is not null and d.next_attempt_at > now()) then 0
+        else (select ${age(sql`max(a.started_at + a.duration_ms * interval '1 millisecond')`)} from attempts a
+              where a.consumer_id = c.id and a.started_at > now() - interval '5 minutes') end as "lastAttemptForMs",
+      (select ${age(sql`max(d.created_at)`)} from attempts a join deliveries d on d.id = a.delivery_id
+       where a.consumer_id = c.id and a.started_at > now() - interval '1 minute') as "youngestSentForMs",
       (select coalesce(jsonb_agg(jsonb_build_object('at', g.at, 'wants',
          case when g.types is not null then jsonb_build_object('types', g.types, 'filter', g.filter) end)
          order by g.id), '[]')
@@ -47,8 +68,8 @@ async function readOrders(trx: Queries, afterId: string, limit: number): Promise
     from orders o left join lateral (
       select json_agg(json_build_object('id', d.id, 'eventId', d.event_id, 'consumerId', d.consumer_id,
         'sequence', d.sequence, 'status', d.status, 'isLate', d.is_late, 'cause', d.cause, 'attempts', d.attempts,
-        'isUnderWay', d.token is not null and d.next_attempt_at > clock_timestamp(),
-        'dueForMs', (extract(epoch from clock_timestamp() - d.next_attempt_at) * 1000)::bigint,
+        'isUnderWay', d.token is not null and d.next_attempt_at > now(),
+        'dueForMs', ${age(sql`d.next_attempt_at`)}, 'settledAt', d.settled_at, 'settledForMs', ${age(sql`d.settled_at`)},
         'logged', log.logged, 'loggedDelivered', log.delivered, 'actions', acts.actions)) as deliveries
       from deliveries d,
         lateral (select count(*) as logged, count(*) filter (where a.outcome = 'delivered') as delivered
