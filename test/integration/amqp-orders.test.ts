@@ -313,6 +313,31 @@ test('a message whose headers cannot be copied is kept without them rather than 
   });
 });
 
+test.each<[string, Record<string, unknown>, string, string]>([
+  ['a key of more than the library can write beside our own headers', { headers: keyed('k'.repeat(65_400)) }, '', ''],
+  ['a key that is a table', { headers: keyed({ '\u0002': 'v' }) }, '\u0001\u0002', '\u0001!'],
+  ['a time that is not read as what it is', { timestamp: 0x07_7878_7878_7878 }, '\0\u0007xxxxxx', '\u00ff'.repeat(8)],
+  ['an id that is no text', { messageId: '~'.repeat(200) }, '~'.repeat(200), '\u00ff'.repeat(200)],
+])('a message with %s has its attempts and lies among the dead letters', async (_, options, was, is) => {
+  startIntake({ prefetch: 1 });
+  await channel.assertQueue(SUBMIT, { durable: true });
+  const body = `no order ${randomUUID()}`;
+  const rewritten = rewriteNext(admin, was, is);
+  channel.sendToQueue(SUBMIT, Buffer.from(body), { messageId: randomUUID(), headers: keyed('k'), ...options });
+  const dead = await takeDead();
+  expect(rewritten()).toBe(true);
+  expect(dead.content.toString()).toBe(body);
+  expect(dead.properties.headers).toMatchObject({ 'x-evenkeel-attempts': 1 + maxRetries });
+  const { rows } = await sql.query<{ attempts: number }>(
+    "select attempts from inbox where last_error is not null and channel = 'amqp' order by tried_at desc limit 1",
+  );
+  expect(rows).toEqual([{ attempts: 1 + maxRetries }]);
+});
+
+function keyed(value: unknown): Readonly<Record<string, unknown>> {
+  return { 'idempotency-key': value };
+}
+
 test.each([
   ['of a type that the library does not know', { '!': 'long', value: 0x6c6c6c6c6c6c6c6cn }, 'lllllllll', 'Lllllllll'],
   ['that nests by the thousand', nested(5_000), 'x\0\0', 'F\0\0'],
@@ -321,29 +346,32 @@ test.each([
   const strange = submission({ body: 'no order', headers: { '!!!': value } });
   await channel.assertQueue(SUBMIT, { durable: true });
   const confirms = await admin.createConfirmChannel();
-  rewriteNext(admin, `!!!${was}`, `!!!${is}`);
+  const rewritten = rewriteNext(admin, `!!!${was}`, `!!!${is}`);
   await submit(confirms, strange);
   await confirms.close();
   const plain = submission();
   await submitAll([plain]);
   await accepted([plain]);
   const dead = await takeDead();
+  expect(rewritten()).toBe(true);
   expect(dead.properties.messageId).toBe(strange.key);
   expect(intake.reports.filter((line) => line.includes('broke'))).toEqual([]);
 });
 
-/** Has the connection send other bytes in place of the next that are `was`: what its library cannot write. */
-function rewriteNext({ connection }: ChannelModel, was: string, is: string): void {
+/** Has the connection send other bytes in place of the next that are `was`, which its library cannot write; says if it did. */
+function rewriteNext({ connection }: ChannelModel, was: string, is: string): () => boolean {
   const { stream } = connection as unknown as { readonly stream: Duplex };
   const write = stream.write.bind(stream) as (bytes: Buffer) => boolean;
+  let isDone = false;
   stream.write = (bytes: Buffer) => {
     const at = bytes.indexOf(was);
-    if (at < 0) return write(bytes);
-    stream.write = write as typeof stream.write;
+    if (isDone || at < 0) return write(bytes);
+    isDone = true;
     const changed = Buffer.from(bytes);
-    changed.write(is, at);
+    changed.write(is, at, 'latin1');
     return write(changed);
   };
+  return () => isDone;
 }
 
 /** The inside of a table that holds a table that holds a table … */
@@ -369,6 +397,24 @@ test('a queue that somebody deletes is there again, and orders with it', async (
   await submitAll([after]);
   await accepted([after]);
   expect(await orders([before.key, after.key])).toBe(2);
+});
+
+test.each([`${SUBMIT}.retry.100`, DEAD])('%s that somebody deletes is there again for the next copy', async (queue) => {
+  startIntake({ prefetch: 1 });
+  const before = submission();
+  await submitAll([before]);
+  await accepted([before]);
+  await channel.deleteQueue(queue);
+  const [poison, after] = [submission({ body: 'no order' }), submission()];
+  await submitAll([poison, after]);
+  await accepted([after]);
+  await waitFor('it is parked', async () => {
+    const { rows } = await sql.query('select 1 from inbox where message_id = $1 and parked_at is not null', [
+      poison.key,
+    ]);
+    return rows.length === 1;
+  });
+  expect((await takeDead()).properties.messageId).toBe(poison.key);
 });
 
 test('no order that was confirmed is lost and none is made twice when the broker is killed meanwhile', async () => {

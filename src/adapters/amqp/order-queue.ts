@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { ConfirmChannel, ConsumeMessage, Options } from 'amqplib';
+import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import type { MessageFailure, OrderQueue, QueuedOrder } from '../../domain/message-ports.ts';
 import type { Broker, BrokerOptions } from './broker.ts';
 import { type Lane, PublishFailure, laneOn } from './lane.ts';
-import { copyProperties, headersOf, messageIdOf, roundOf } from './order-message.ts';
+import { headersOf, idempotencyKeyOf, messageIdOf, publishCopy, roundOf } from './order-message.ts';
 import { DEAD_EXCHANGE, SUBMIT_QUEUE, declareTopology, retryQueue } from './order-topology.ts';
 import { YOUNG_MS } from './reconnection.ts';
 import { unless } from './unless.ts';
@@ -119,17 +119,17 @@ function queuedOrder(
     readonly lost: AbortSignal;
   },
 ): QueuedOrder {
-  const { content } = message;
   const headers = headersOf(message);
-  const key = headers['idempotency-key'];
-  const publish = (exchange: string, routingKey: string, ours: Readonly<Record<string, unknown>>): Promise<void> => {
-    const copy = (properties: Options.Publish): Promise<void> =>
-      unless(on.lost, on.lane.publish(exchange, routingKey, content, properties));
-    return copy(copyProperties(message, ours)).catch((error: unknown) => {
-      if (!(error instanceof PublishFailure) || error.why !== 'unsendable') throw error;
-      // Headers that the protocol can carry and the library cannot write. The order is worth more than they are.
-      return copy(copyProperties(bare(message), ours));
-    });
+  const copy = async (exchange: string, routingKey: string, failure: MessageFailure): Promise<void> => {
+    const send = () => unless(on.lost, publishCopy(on.lane, { exchange, routingKey }, message, noteOf(failure)));
+    try {
+      await send();
+    } catch (error) {
+      if (!(error instanceof PublishFailure) || error.why !== 'unroutable') throw error;
+      // Somebody deleted a queue of ours.
+      await unless(on.lost, declareTopology(on.channel, on.retryDelaysMs));
+      await send();
+    }
   };
   /** On a channel that is gone there is nobody to be told. */
   const tell = (word: () => void): void => {
@@ -137,27 +137,18 @@ function queuedOrder(
   };
   return {
     messageId: messageIdOf(message),
-    idempotencyKey: typeof key === 'string' ? key : undefined,
-    body: content,
+    idempotencyKey: idempotencyKeyOf(message),
+    body: message.content,
     round: roundOf(headers),
     lost: on.lost,
-    retry: ({ attempts, error, round }: MessageFailure) => {
-      const delayMs = on.retryDelaysMs[Math.min(attempts, on.retryDelaysMs.length) - 1] ?? 0;
-      return publish('', retryQueue(delayMs), noteOf({ attempts, error, round }));
+    retry: (failure) => {
+      const delayMs = on.retryDelaysMs[Math.min(failure.attempts, on.retryDelaysMs.length) - 1] ?? 0;
+      return copy('', retryQueue(delayMs), failure);
     },
     // Whoever moves it back, by our command or by hand, takes the next round along.
-    park: (failure) => publish(DEAD_EXCHANGE, SUBMIT_QUEUE, noteOf({ ...failure, round: failure.round + 1 })),
+    park: (failure) => copy(DEAD_EXCHANGE, SUBMIT_QUEUE, { ...failure, round: failure.round + 1 }),
     acknowledge: () => tell(() => on.channel.ack(message)),
     giveBack: () => tell(() => on.channel.nack(message, false, true)),
-  };
-}
-
-/** The message with no headers but the one that it cannot do without. */
-function bare(message: ConsumeMessage): ConsumeMessage {
-  const { 'idempotency-key': key } = headersOf(message);
-  return {
-    ...message,
-    properties: { ...message.properties, headers: key === undefined ? {} : { 'idempotency-key': key } },
   };
 }
 

@@ -1,6 +1,6 @@
 import type { Broker } from './broker.ts';
 import { laneOn } from './lane.ts';
-import { copyProperties } from './order-message.ts';
+import { headersOf, publishCopy, roundOf } from './order-message.ts';
 import { DEAD_QUEUE, SUBMIT_QUEUE, declareDeadLetters } from './order-topology.ts';
 
 /**
@@ -21,7 +21,8 @@ export async function replayOrders(broker: Broker, limit: number, signal: AbortS
       const message = await channel.get(DEAD_QUEUE);
       if (message === false) break;
       // With its headers, the round above all: by that the inbox knows that a person sent it.
-      await lane.publish('', SUBMIT_QUEUE, message.content, copyProperties(message, {}));
+      const ours = { 'x-evenkeel-round': roundOf(headersOf(message)) };
+      await publishCopy(lane, { exchange: '', routingKey: SUBMIT_QUEUE }, message, ours);
       channel.ack(message);
       moved += 1;
     }
