@@ -38,7 +38,7 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
       tag: 'Consumers',
       summary: 'Have events delivered',
       description:
-        'From its answer on, the consumer gets every event that matches, each at least once. Only this answer, and its repetition under the same key within 72 h, shows the secret.',
+        'From its answer on, the consumer gets every event that matches, each at least once. Only this answer, and its repetition under the same key within 72 h, shows the secret; once that was rotated, or the consumer deleted, there is no repetition (409).',
       headers: z.object({ 'idempotency-key': idempotencyKey('consumer') }),
       body: newConsumer,
       answers: {
@@ -52,7 +52,13 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
           },
         },
       },
-      problems: ['idempotency_key_missing', 'idempotency_key_reused', 'idempotency_in_progress', 'store_unavailable'],
+      problems: [
+        'idempotency_key_missing',
+        'idempotency_key_reused',
+        'idempotency_in_progress',
+        'conflict',
+        'store_unavailable',
+      ],
       async handle({ headers: { 'idempotency-key': key }, body }, context) {
         const { name, types, filter, maxInFlight, enabled, actor, reason } = body;
         const target = requireTarget(deps, body);
@@ -61,6 +67,7 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
         const made = await deps.consumers.create(wanted, idempotencyOf(key, body), { actor, reason });
         const view = made.kind === 'created' ? made.value : (JSON.parse(made.answer) as ConsumerWithSecret);
         context.note({ consumerId: view.id, replayed: made.kind === 'replayed' });
+        if (made.kind === 'replayed') await requireSameSecret(deps, view);
         const replayed = made.kind === 'replayed' ? { 'idempotent-replayed': 'true' } : {};
         return {
           status: 201,
@@ -143,6 +150,17 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
       },
     }),
   ];
+}
+
+/** Throws `conflict` where the remembered answer would show a secret that is not the consumer's any more. */
+async function requireSameSecret({ consumers }: ApiDeps, { id, secret }: ConsumerWithSecret): Promise<void> {
+  const present = await consumers.destination(id).catch((error: unknown) => {
+    if (error instanceof DomainFailure && error.code === 'not_found') return undefined;
+    throw error;
+  });
+  if (present?.secrets[0] === secret) return;
+  const since = present === undefined ? 'was deleted since' : 'has another secret since';
+  throw new DomainFailure('conflict', `this Idempotency-Key made consumer ${id}, which ${since}`);
 }
 
 export function noSuchConsumer(id: string): DomainFailure {

@@ -139,6 +139,29 @@ describe('a consumer', () => {
     documented('deleteConsumer', await send('DELETE', path));
     expect((await send('GET', path)).status).toBe(404);
   });
+
+  test('shows the secret again under the key of its creation, until it has another one or is gone', async () => {
+    const send = await serve(overStores());
+    const creation = {
+      headers: { 'idempotency-key': randomUUID() },
+      body: { name: 'again', url: 'https://shop.example/hooks', types: ['*'] },
+    };
+    const made = documented('createConsumer', await send('POST', '/v1/consumers', creation));
+    expect(documented('createConsumer', await send('POST', '/v1/consumers', creation))).toEqual(made);
+    const path = `/v1/consumers/${made.id}`;
+    await send('PATCH', path, { body: { name: 'another' } });
+    expect((await send('POST', '/v1/consumers', creation)).json).toEqual(made);
+
+    const headers = { 'if-match': '"2"' };
+    const { secret } = documented('rotateConsumerSecret', await send('POST', `${path}/rotate-secret`, { headers }));
+    for (const end of ['has another secret since', 'was deleted since']) {
+      const again = await send('POST', '/v1/consumers', creation);
+      expect(again.json).toMatchObject(problem(409, 'conflict', { detail: expect.stringContaining(end) }));
+      expect(again.text).not.toContain(made.secret);
+      expect(again.text).not.toContain(secret);
+      await send('DELETE', path);
+    }
+  });
 });
 
 describe('events', () => {
