@@ -20,8 +20,11 @@ const CLOSE_MS = 2_000;
 /** The broker is there and does not do it. */
 export class PublishFailure extends Error {
   override readonly name = 'PublishFailure';
-  /** `unsendable`: it cannot even be written in the protocol's form. */
-  readonly why: 'unroutable' | 'refused' | 'unsendable';
+  /**
+   * `unsendable`: it cannot even be written in the protocol's form. `implicated`: it was under way with others when the
+   * broker closed the channel over one of them, and did not say which.
+   */
+  readonly why: 'unroutable' | 'refused' | 'unsendable' | 'implicated';
 
   constructor(why: PublishFailure['why'], message: string, options?: ErrorOptions) {
     super(message, options);
@@ -51,10 +54,12 @@ export async function openLane(broker: Broker, setUp: (channel: ConfirmChannel) 
 export function laneOn(channel: ConfirmChannel): Lane {
   const returned = new Map<string, string>();
   let publications = 0;
+  let underWay = 0;
   /** What the broker said when it closed the channel; undefined if the connection broke. */
   let closedBecause: PublishFailure | undefined;
   channel.on('error', (error) => {
-    closedBecause = refusal(error);
+    const said = refusal(error);
+    closedBecause = said && underWay > 1 ? implicated(said) : said;
   });
   // It comes before the confirmation of the same message.
   channel.on('return', ({ fields, properties }: Message) => {
@@ -69,9 +74,11 @@ export function laneOn(channel: ConfirmChannel): Lane {
   const send = (exchange: string, routingKey: string, content: Buffer, options: Options.Publish): Promise<void> =>
     new Promise((resolve, reject) => {
       publications += 1;
+      underWay += 1;
       const publication = String(publications);
       const headers: unknown = { ...(options.headers as object | undefined), [PUBLICATION_HEADER]: publication };
       channel.publish(exchange, routingKey, content, { ...options, headers, mandatory: true }, (error) => {
+        underWay -= 1;
         const reply = returned.get(publication);
         returned.delete(publication);
         if (error === null && reply === undefined) resolve();
@@ -87,6 +94,7 @@ export function laneOn(channel: ConfirmChannel): Lane {
         await send(exchange, routingKey, content, options);
       } catch (error) {
         if (error instanceof PublishFailure || error instanceof BrokerUnavailable) throw error;
+        underWay -= 1;
         // Thrown at once: by a channel that is closed, or for what cannot be written in the protocol's form.
         if (error instanceof Error && error.name === 'IllegalOperationError') throw closedBecause ?? lost(error);
         throw new PublishFailure('unsendable', `it cannot be sent over AMQP: ${String(error)}`, { cause: error });
@@ -106,6 +114,12 @@ export function laneOn(channel: ConfirmChannel): Lane {
 function refusal(error: unknown): PublishFailure | undefined {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'number') return undefined;
   return new PublishFailure('refused', error.message, { cause: error });
+}
+
+function implicated(said: PublishFailure): PublishFailure {
+  return new PublishFailure('implicated', `the broker may have refused another message: ${said.message}`, {
+    cause: said,
+  });
 }
 
 function unroutable(exchange: string, routingKey: string, reply: string): PublishFailure {

@@ -21,7 +21,7 @@ export function amqpPublisher(broker: Broker | undefined, { timeoutMs }: Publish
   const laneOf = (to: Broker, exchange: string): Promise<Lane> => {
     const known = lanes.get(exchange);
     if (known) return known;
-    const opening = openLane(to, (channel) => channel.assertExchange(exchange, 'topic', { durable: true }));
+    const opening = open(to, exchange);
     lanes.set(exchange, opening);
     const forget = (): void => {
       if (lanes.get(exchange) === opening) lanes.delete(exchange);
@@ -30,11 +30,50 @@ export function amqpPublisher(broker: Broker | undefined, { timeoutMs }: Publish
     return opening;
   };
 
-  const publish = async (event: OutgoingEvent, exchange: string, routingKey: string): Promise<void> => {
+  /** The last of those that are sent one after the other. */
+  const queues = new Map<string, Promise<void>>();
+
+  /** On a lane that no other message is on: what the broker then says is said of this one. */
+  const publishAlone = (
+    to: Broker,
+    exchange: string,
+    over: AbortSignal,
+    send: (lane: Lane) => Promise<void>,
+  ): Promise<void> => {
+    const turn = async (): Promise<void> => {
+      over.throwIfAborted();
+      const lane = await unless(over, open(to, exchange));
+      try {
+        await unless(over, send(lane));
+      } finally {
+        await lane.close();
+      }
+    };
+    const mine = (queues.get(exchange) ?? Promise.resolve()).then(turn);
+    const ended = mine.catch(() => undefined);
+    queues.set(exchange, ended);
+    const forget = (): void => {
+      if (queues.get(exchange) === ended) queues.delete(exchange);
+    };
+    void ended.then(forget);
+    return mine;
+  };
+
+  const publish = async (
+    event: OutgoingEvent,
+    exchange: string,
+    routingKey: string,
+    over: AbortSignal,
+  ): Promise<void> => {
     if (broker === undefined) throw new BrokerUnavailable('AMQP_URL is not set: there is no RabbitMQ to publish to');
     if (broker.blocked !== undefined) throw blockedBy(broker.blocked);
-    const lane = await laneOf(broker, exchange);
-    await lane.publish(exchange, routingKey, Buffer.from(event.body), propertiesOf(event));
+    const send = (lane: Lane) => lane.publish(exchange, routingKey, Buffer.from(event.body), propertiesOf(event));
+    try {
+      await send(await laneOf(broker, exchange));
+    } catch (error) {
+      if (!(error instanceof PublishFailure) || error.why !== 'implicated') throw error;
+      await publishAlone(broker, exchange, over, send);
+    }
   };
 
   return {
@@ -54,7 +93,7 @@ export function amqpPublisher(broker: Broker | undefined, { timeoutMs }: Publish
       if (target.kind !== 'amqp') return result(new PublishFailure('refused', `${target.kind} is no target for AMQP`));
       const over = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
       try {
-        await unless(over, publish(event, target.exchange, target.routingKey ?? event.type));
+        await unless(over, publish(event, target.exchange, target.routingKey ?? event.type, over));
         return result(undefined);
       } catch (error) {
         if (!over.aborted) return result(error);
@@ -71,6 +110,10 @@ export function amqpPublisher(broker: Broker | undefined, { timeoutMs }: Publish
       await Promise.allSettled(Array.from(lanes.values(), async (lane) => (await lane).close()));
     },
   };
+}
+
+function open(to: Broker, exchange: string): Promise<Lane> {
+  return openLane(to, (channel) => channel.assertExchange(exchange, 'topic', { durable: true }));
 }
 
 function messageOf(failure: unknown): string {
