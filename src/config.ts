@@ -106,7 +106,10 @@ const schema = z.object({
     .min(0)
     .default(5)
     .describe('Tries of an order message after the first; then it goes to the dead-letter queue'),
-  EVENKEEL_AMQP_PREFETCH: positive.default(20).describe('Order messages under way at a time, per API process'),
+  EVENKEEL_AMQP_PREFETCH: positive
+    .max(65_535)
+    .default(20)
+    .describe('Order messages under way at a time, per API process'),
   EVENKEEL_MAX_CONCURRENT_STEPS: positive.default(50).describe('Steps that a worker runs at a time'),
 });
 

@@ -44,10 +44,11 @@ const filter = z
   })
   .describe('Only events whose envelope contains all of this, such as `{"data": {"currency": "GBP"}}`');
 
-/** Not `amq.*`, which are the broker's, nor the nameless one, whose keys are queues. */
+/** Not `amq.*`, which are the broker's, nor our own for orders, nor the nameless one, whose keys are queues. */
 const amqp = z.strictObject({
   exchange: word(255)
     .regex(/^(?!amq\.)/, "must not begin with amq.: these are the broker's own")
+    .regex(/^(?!evenkeel\.orders\.)/, 'must not begin with evenkeel.orders.: by these Evenkeel takes orders in')
     .default('evenkeel.events'),
   routingKey: word(255).nullable().default(null).describe("Without one, the event's type is the key"),
 });

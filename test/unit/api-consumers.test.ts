@@ -45,6 +45,7 @@ describe('creating a consumer', () => {
     ['a url with a blank before it', { ...newConsumer, url: ' https://shop.example/' }, '/url'],
     ['a url with a blank in it', { ...newConsumer, url: 'https://shop.example/a b' }, '/url'],
     ["the broker's own exchange", { ...targetless, amqp: { exchange: 'amq.topic' } }, '/amqp/exchange'],
+    ['our own exchange', { ...targetless, amqp: { exchange: 'evenkeel.orders.dead' } }, '/amqp/exchange'],
     ['the nameless exchange', { ...targetless, amqp: { exchange: '' } }, '/amqp/exchange'],
     ['a queue', { ...targetless, amqp: { queue: 'q' } }, '/amqp/queue'],
     ['no types', typeless, '/types'],

@@ -10,6 +10,11 @@ describe('the settings', () => {
     expect(read).toThrow(/EVENKEEL_LOG_LEVEL="loud"/);
   });
 
+  test('ask for no more messages at a time than the protocol can count', () => {
+    expect(readConfig({ EVENKEEL_AMQP_PREFETCH: '65535' }).EVENKEEL_AMQP_PREFETCH).toBe(65_535);
+    expect(() => readConfig({ EVENKEEL_AMQP_PREFETCH: '65536' })).toThrow(/EVENKEEL_AMQP_PREFETCH="65536"/);
+  });
+
   test('never show a secret, however wrong it is', () => {
     const env = { CARRIER_CALLBACK_SECRET: 'short', DATABASE_URL: 'no url with pass-word' };
     expect(() => readConfig(env)).toThrow(/CARRIER_CALLBACK_SECRET/);
