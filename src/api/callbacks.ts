@@ -18,6 +18,7 @@ const carrierCallback = z.object({
     .datetime({ offset: true })
     .refine((at) => Date.parse(at) >= 0, 'must be after 1970')
     .transform((at) => new Date(at).toISOString())
+    .refine((at) => /^\d{4}-/.test(at), 'must be before the year 10000 of UTC')
     .describe('When it happened, by the carrier'),
 });
 named.add(carrierCallback, { id: 'CarrierCallback' });

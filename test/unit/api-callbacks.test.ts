@@ -83,6 +83,7 @@ describe('a callback of the carrier', () => {
   });
 
   test.each<[string, unknown, string]>([
+    ['at a moment that is in the year 10000 of UTC', { ...dispatched, at: '9999-12-31T23:59:59-23:59' }, '/at'],
     ['another id within', { ...dispatched, messageId: 'msg-9' }, '/messageId'],
     ['a kind that is none', { ...dispatched, kind: 'lost' }, '/kind'],
     ['a time without an offset', { ...dispatched, at: '2026-01-02T03:04:05' }, '/at'],
