@@ -6,6 +6,7 @@ import { mayBecome, type OrderStatus } from '../../domain/order.ts';
 import type { Database, Queries } from './database.ts';
 import type { OrdersTable } from './schema.ts';
 import { settledChannel } from './settled-orders.ts';
+import { storable } from './text.ts';
 
 export type OrderRow = Selectable<OrdersTable>;
 
@@ -142,7 +143,12 @@ function eventRows(
   return events.map(({ type, data }, index) => {
     const id = randomUUID();
     const sequence = lastSequence + 1 + index;
-    const body = JSON.stringify(envelope({ id, type, time, orderId, sequence, traceparent, data }));
+    // What a gateway says is in there. One consumer's filter reads it as jsonb, and must fail no order.
+    const body = JSON.stringify(envelope({ id, type, time, orderId, sequence, traceparent, data }), storableValue);
     return { id, sequence, type, body };
   });
+}
+
+function storableValue(_key: string, value: unknown): unknown {
+  return typeof value === 'string' ? storable(value) : value;
 }
