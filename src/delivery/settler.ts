@@ -4,6 +4,8 @@ import type { Log } from '../telemetry/log.ts';
 import { createBell } from './bell.ts';
 import { createOutage } from './outage.ts';
 
+/** Where somebody holds all that is left to be written. */
+const HELD_WAIT_MS = 50;
 /** More in one transaction would hold its locks for long, and gain little. */
 const LARGEST_BATCH = 256;
 
@@ -37,6 +39,7 @@ export interface Settler {
 export function createSettler({ queue, log, relay, released, settled }: SettlerDeps): Settler {
   const outage = createOutage('writing what became of deliveries', log);
   const bell = createBell();
+  const news = createBell();
   let waiting: Outcome[] = [];
   let largest = LARGEST_BATCH;
   const closed = new AbortController();
@@ -69,12 +72,20 @@ export function createSettler({ queue, log, relay, released, settled }: SettlerD
     return outage.failed(error);
   }
 
-  function afterWriting(settlements: readonly Settlement[], written: Settled): void {
-    waiting = waiting.slice(settlements.length);
+  /** What somebody holds goes to the end, and stops no others. */
+  async function afterWriting(batch: readonly Outcome[], result: Settled): Promise<void> {
+    const missed = new Set(result.missed);
+    const isMissed = ({ settlement }: Outcome) => missed.has(settlement.delivery.id);
+    const written = batch.filter((outcome) => !isMissed(outcome));
+    waiting = [...waiting.slice(batch.length), ...batch.filter(isMissed)];
     largest = Math.min(LARGEST_BATCH, largest * 2);
     outage.worked();
-    released(settlements.length);
-    settled(settlements, written);
+    if (written.length === 0) return news.wait(HELD_WAIT_MS);
+    released(written.length);
+    settled(
+      written.map(({ settlement }) => settlement),
+      result,
+    );
   }
 
   async function flush(): Promise<void> {
@@ -85,14 +96,10 @@ export function createSettler({ queue, log, relay, released, settled }: SettlerD
       const batch = waiting.slice(0, largest);
       const settlements = batch.map(({ settlement }) => settlement);
       if (batch.length === 0) continue;
-      let written: Settled;
-      try {
-        written = await queue.settle(settlements, relay);
-      } catch (error) {
-        await bell.wait(afterFailure(error, batch));
-        continue;
-      }
-      afterWriting(settlements, written);
+      await queue.settle(settlements, relay).then(
+        (result) => afterWriting(batch, result),
+        (error: unknown) => bell.wait(afterFailure(error, batch)),
+      );
     }
     running = undefined;
   }
@@ -100,6 +107,7 @@ export function createSettler({ queue, log, relay, released, settled }: SettlerD
   return {
     add(outcome) {
       waiting.push(outcome);
+      news.ring();
       running ??= flush();
     },
     async close(ms) {
@@ -109,6 +117,7 @@ export function createSettler({ queue, log, relay, released, settled }: SettlerD
       clearTimeout(bound);
       closed.abort();
       bell.ring();
+      news.ring();
       if (waiting.length > 0) log.warn({ outcomes: waiting.length }, 'outcomes not written: sent again');
     },
   };

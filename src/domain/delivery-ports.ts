@@ -69,6 +69,8 @@ export interface Settlement {
 export interface Settled {
   /** Ids of deliveries whose lease had ended and that another relay has taken: recorded as an attempt, and nothing else. */
   readonly late: readonly number[];
+  /** Ids of deliveries that somebody else held just now: nothing is written of these, try again. */
+  readonly missed: readonly number[];
   /** Consumers that are in trouble after this, whether it began now or before. */
   readonly troubled: readonly { readonly consumerId: string; readonly epoch: number; readonly began: boolean }[];
   /** Consumers that this disabled, by their 410. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { changeOrder, withOrder } from '../../src/adapters/postgres/change.ts';
 import { postgresConsumers } from '../../src/adapters/postgres/consumers.ts';
 import type { Consumers, ConsumerWithSecret, NewConsumer } from '../../src/domain/consumer-ports.ts';
 import { insertDelivery, insertEvent, type WrittenDelivery } from '../support/delivery-rows.ts';
@@ -122,6 +123,16 @@ describe('a consumer that is created', () => {
     expect(await meantFor(all.id, before)).toEqual([]);
   });
 
+  test.each(['no\u0000thing', 'half \uD83D'])('whatever is filtered, fails no order by its text: %j', async (text) => {
+    const { id } = await created({ filter: { data: { reason: text.replaceAll('\u0000', '').toWellFormed() } } });
+    const orderId = await receivedOrder();
+    const data = { reason: text, more: [{ reason: text }] };
+    await withOrder(made.db, orderId, (order) =>
+      changeOrder(order, { events: [{ type: 'evenkeel.order.payment_failed.v1', data }] }),
+    );
+    expect(await meantFor(id, orderId)).toEqual([{ type: 'evenkeel.order.payment_failed.v1' }]);
+  });
+
   test('is one of twenty concurrent requests with one key, and the answer has its secret', async () => {
     const key = newKey();
     const results = await Promise.allSettled(times(20, () => consumers.create(newConsumer(), key, ada)));
@@ -194,6 +205,19 @@ describe('a change of a consumer', () => {
     expect(await consumers.change(id, change, undefined, ada)).toMatchObject(change);
     expect(await meantFor(id, await receivedOrder())).toHaveLength(1);
     expect((await changesOf(id)).at(-1)).toEqual({ action: 'changed', ...ada, types, filter: null, state: 'enabled' });
+  });
+
+  test('of the target ends what the former target had asked to wait', async () => {
+    const { id } = await created();
+    const throttle = () =>
+      select(sql`
+        update consumer_health set throttled_until = clock_timestamp() + interval '1 hour', throttle_streak = 3
+        where consumer_id = ${id}`);
+    await throttle();
+    await consumers.change(id, { target: { ...target }, name: 'another' }, undefined, ada);
+    expect(await healthOf(id)).toMatchObject({ throttled_until: expect.any(Date), throttle_streak: 3 });
+    await consumers.change(id, { target: { ...target, url: 'https://elsewhere.example/' } }, undefined, ada);
+    expect(await healthOf(id)).toMatchObject({ throttled_until: null, throttle_streak: 0 });
   });
 
   test('to what it is already changes nothing, and leaves nothing behind', async () => {
@@ -280,7 +304,7 @@ describe('rotating the secret', () => {
     expect((await consumers.destination(id)).secrets).toEqual([rotated.secret, secret]);
     expect((await changesOf(id)).at(-1)).toMatchObject({ action: 'secret_rotated', ...ada });
 
-    await select(sql`update consumers set former_secret_until = clock_timestamp() where id = ${id}`);
+    await select(sql`update consumers set former_secret_until = clock_timestamp() - interval '1 ms' where id = ${id}`);
     expect((await consumers.destination(id)).secrets).toEqual([rotated.secret]);
     expect(await consumers.find(id)).toMatchObject({ formerSecretValidUntil: null });
   });
@@ -344,19 +368,26 @@ describe('a consumer that is deleted', () => {
     expect(left).toEqual([]);
   });
 
-  test('waits for a delivery that is being settled, and takes what that left pending', async () => {
+  test('waits for no delivery that somebody holds, and keeps nobody waiting for its rows', async () => {
     const { id } = await created();
-    const delivery = await insertDelivery(made.db, id);
-    let removing: Promise<void> | undefined;
+    const [held, free] = [await insertDelivery(made.db, id), await insertDelivery(made.db, id)];
     await made.db.transaction(async (trx) => {
-      await sql`update deliveries set status = 'delivered', settled_at = clock_timestamp() where id = ${delivery.id}`.execute(
-        trx,
-      );
-      removing = consumers.remove(id, ada);
-      await waitingForLocks(1);
+      await sql`
+        update deliveries set status = 'delivered', settled_at = clock_timestamp() where id = ${held.id}`.execute(trx);
+      await consumers.remove(id, ada);
+      expect(await deliveryOf(free)).toMatchObject({ status: 'dead', cause: 'consumer_deleted' });
     });
-    await removing;
-    expect(await deliveryOf(delivery)).toMatchObject({ status: 'delivered', cause: null });
+    expect(await deliveryOf(held)).toMatchObject({ status: 'delivered', cause: null });
+  });
+
+  test('is gone at once, and what was pending buried so much at a time that nobody waits for it', async () => {
+    const { id } = await created();
+    await insertManyDeliveries(made.db, id, 3_000, 'pending');
+    await consumers.remove(id, ada);
+    const [row] = await select(sql<{ transactions: number; later: boolean }>`
+      select count(distinct d.xmin::text)::int as transactions, bool_and(c.xmin::text <> d.xmin::text) as later
+      from deliveries d join consumers c on c.id = d.consumer_id where c.id = ${id}`);
+    expect(row).toEqual({ transactions: 3, later: true });
   });
 });
 

@@ -45,7 +45,7 @@ describe('an attempt', () => {
       failed(two, 'http_500', { status: 500, answer: 'oh' }),
       failed(three, 'timeout'),
     );
-    expect(settled).toEqual({ late: [], troubled: [], disabled: [] });
+    expect(settled).toEqual({ late: [], missed: [], troubled: [], disabled: [] });
     expect(await rows()).toMatchObject([
       { status: 'delivered', token: null, strikes: 0, cause: null },
       { status: 'pending', token: null, strikes: 1, cause: null, wait: 15 },
@@ -98,11 +98,28 @@ describe('an attempt', () => {
     expect(await rows()).toMatchObject([{ status: 'dead', cause: 'consumer_deleted' }]);
   });
 
+  test('whose delivery somebody holds keeps no other waiting, and is written later', async () => {
+    const id = await q.consumer();
+    await q.add(id);
+    await q.add(id);
+    const [held, free] = await q.claim();
+    if (held === undefined || free === undefined) throw new Error('two were due');
+    const before = [await row(held), await q.health(id)];
+    const lock = sql`select 1 from deliveries where id = ${held.id} for update`;
+    const settled = await q.holding(lock, () => q.settle(failed(held, 'connection_refused'), delivered(free)));
+    expect(settled).toMatchObject({ late: [], missed: [held.id] });
+    expect([await row(held), await q.health(id)]).toEqual(before);
+    expect(await row(free)).toMatchObject({ status: 'delivered' });
+    expect(await attempts()).toMatchObject([{ delivery_id: free.id }]);
+    expect(await q.settle(delivered(held))).toMatchObject({ late: [], missed: [] });
+    expect(await row(held)).toMatchObject({ status: 'delivered' });
+  });
+
   test('that is written again, because the answer got lost, is logged once', async () => {
     await q.add(await q.consumer());
     const outcome = delivered(await q.only());
     await q.settle(outcome);
-    expect(await q.settle(outcome)).toEqual({ late: [], troubled: [], disabled: [] });
+    expect(await q.settle(outcome)).toEqual({ late: [], missed: [], troubled: [], disabled: [] });
     expect(await attempts()).toMatchObject([{ late: false }]);
   });
 
@@ -160,10 +177,9 @@ describe('later events of an order', () => {
   });
 
   test('do not move for a late one of their order', async () => {
-    const id = await q.consumer();
+    const id = await q.consumer({ maxInFlight: 1 });
     const late = await q.add(id, { isLate: true });
-    await q.add(id, { orderId: late.orderId, sequence: 2, dueInMs: 60_000 });
-    const next = await q.add(id, { orderId: late.orderId, sequence: 3, dueInMs: -10 });
+    const next = await q.add(id, { orderId: late.orderId, sequence: 2, dueInMs: -10 });
     await q.settle(failed(await q.only()));
     expect((await row(next)).wait).toBe(0);
   });

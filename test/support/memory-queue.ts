@@ -73,6 +73,8 @@ export class MemoryQueue implements DeliveryQueue {
   /** Called first; a test throws here, or makes wait. */
   beforeClaim: () => Promise<void> = async () => undefined;
   beforeSettle: (settlements: readonly Settlement[]) => Promise<void> = async () => undefined;
+  /** Whether somebody else holds its row when its outcome is to be written. */
+  isLocked: (delivery: ClaimedDelivery) => boolean = () => false;
 
   add(count: number, given: (index: number) => Parameters<typeof claimed>[0] = () => ({})): void {
     for (let index = 0; index < count; index += 1) {
@@ -103,7 +105,9 @@ export class MemoryQueue implements DeliveryQueue {
     this.settles.push(settlements);
     await this.beforeSettle(settlements);
     const late: number[] = [];
-    for (const { delivery, verdict } of settlements) {
+    const missed = settlements.filter(({ delivery }) => this.isLocked(delivery)).map(({ delivery }) => delivery.id);
+    const free = settlements.filter(({ delivery }) => !this.isLocked(delivery));
+    for (const { delivery, verdict } of free) {
       const row = this.rows.find(({ token }) => token === delivery.token);
       if (row === undefined) late.push(delivery.id);
       else if (verdict.next === 'retry') {
@@ -116,10 +120,10 @@ export class MemoryQueue implements DeliveryQueue {
       }
     }
     this.late.push(...late);
-    return { late, ...this.#hear(settlements) };
+    return { late, missed, ...this.#hear(free) };
   }
 
-  #hear(settlements: readonly Settlement[]): Omit<Settled, 'late'> {
+  #hear(settlements: readonly Settlement[]): Omit<Settled, 'late' | 'missed'> {
     const consumerIds = new Set(settlements.map(({ delivery }) => delivery.destination.consumerId));
     const troubled = [...consumerIds].flatMap((consumerId) => {
       const before = this.healths.get(consumerId) ?? healthy;

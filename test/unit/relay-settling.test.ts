@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { away, failed } from '../support/memory-queue.ts';
+import { away, delivered, failed } from '../support/memory-queue.ts';
 import { LEASE_MS, pass, running } from '../support/running-relay.ts';
 
 beforeEach(() => vi.useFakeTimers());
@@ -86,6 +86,26 @@ describe('writing outcomes', () => {
     expect(queue.count('delivered')).toBe(40);
     expect(sender.sent).toHaveLength(40);
     expect(said('error', '')).toEqual([]);
+  });
+
+  test('of a row that somebody holds waits for it: no other does, and nothing is told or sent twice', async () => {
+    const { queue, sender, said } = running({ concurrency: 4 });
+    sender.answer = async () => failed();
+    queue.isLocked = ({ id }) => id <= 2;
+    queue.add(2);
+    await pass(400);
+    const tries = queue.settles.length;
+    expect(tries).toBeGreaterThan(2);
+    expect(tries).toBeLessThan(12);
+    sender.answer = async () => delivered();
+    queue.add(20);
+    await pass(400);
+    expect(queue.count('delivered')).toBe(20);
+    expect([queue.claims.at(-1)?.limit, said('info', 'delivery failed').length]).toEqual([2, 0]);
+    queue.isLocked = () => false;
+    await pass(200);
+    expect([queue.claims.at(-1)?.limit, said('info', 'delivery failed').length]).toEqual([4, 2]);
+    expect(sender.sent).toHaveLength(22);
   });
 
   test('that comes too late is told, and not taken for an outcome', async () => {

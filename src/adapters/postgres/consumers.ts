@@ -4,6 +4,7 @@ import { sql, type UpdateObject } from 'kysely';
 import type { Audit, ConsumerChange, Consumers, NewConsumer } from '../../domain/consumer-ports.ts';
 import { type ConsumerState, likePattern } from '../../domain/consumers.ts';
 import { DomainFailure } from '../../domain/failures.ts';
+import { bury } from './burial.ts';
 import {
   type ConsumerRow,
   findConsumer,
@@ -49,14 +50,15 @@ export function postgresConsumers(db: Database): Consumers {
         await note(trx, id, 'secret_rotated', audit);
         return withSecret(await mustLock(trx, id));
       }),
-    remove: (id, audit) =>
-      db.transaction(async (trx) => {
+    remove: async (id, audit) => {
+      await db.transaction(async (trx) => {
         const { version } = await mustLock(trx, id);
         await update(trx, id, { deleted_at: now, version: version + 1 });
         await endTrouble(trx, id);
-        await buryPending(trx, id);
         await note(trx, id, 'deleted', audit);
-      }),
+      });
+      await buryPending(db, id);
+    },
     destination: async (id) => (await db.read((queries) => readDestination(queries, id))) ?? missing(id),
   };
 }
@@ -114,6 +116,7 @@ async function changeConsumer(trx: Queries, row: ConsumerRow, change: ConsumerCh
       : { state: becomes, state_since: now, state_reason: becomes === 'enabled' ? null : audit.reason }),
     version: row.version + 1,
   });
+  if (settings.target !== undefined) await endThrottle(trx, row.id);
   if (hasSettings) await note(trx, row.id, 'changed', audit);
   if (becomes === undefined) return;
   if (row.state === 'disabled' && becomes === 'enabled') await beginAnew(trx, row.id);
@@ -126,6 +129,13 @@ function isNew(value: unknown, present: unknown): boolean {
 
 function actionOf(was: ConsumerState, becomes: ConsumerState): string {
   return becomes === 'enabled' && was === 'paused' ? 'resumed' : becomes;
+}
+
+/** It was the former target that asked for it. */
+async function endThrottle(trx: Queries, id: string): Promise<void> {
+  await sql`update consumer_health set throttled_until = null, throttle_streak = 0 where consumer_id = ${id}`.execute(
+    trx,
+  );
 }
 
 /** With deliveries held it is sent one, then more and more, as after any trouble; without, it is as new. */
@@ -151,20 +161,15 @@ async function endTrouble(trx: Queries, id: string): Promise<void> {
     where consumer_id = ${id}`.execute(trx);
 }
 
-/** One statement buries no more, so that none runs into its time limit. */
-const batch = 5_000;
-
-/** In the order of ids, as whoever settles deliveries takes them: no two wait for each other. */
-async function buryPending(trx: Queries, id: string): Promise<void> {
-  let buried = batch;
-  while (buried === batch) {
-    const { numAffectedRows } = await sql`
-      update deliveries set status = 'dead', cause = 'consumer_deleted', settled_at = clock_timestamp(), token = null
-      where id = any(array(
-        select id from deliveries where consumer_id = ${id} and status = 'pending'
-        order by id limit ${batch} for update
-      ))`.execute(trx);
-    buried = Number(numAffectedRows ?? 0);
+/**
+ * In transactions of their own, each so short that nobody waits for its rows for long. It is deleted all the same if this
+ * fails, or passes over what others hold: the relays bury whatever is left.
+ */
+async function buryPending(db: Database, id: string): Promise<void> {
+  try {
+    while ((await db.transaction((trx) => bury(trx, [id]))) > 0);
+  } catch (error) {
+    if (!(error instanceof DomainFailure)) throw error;
   }
 }
 

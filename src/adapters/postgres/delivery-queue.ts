@@ -12,7 +12,7 @@ export function postgresDeliveryQueue(db: Database): DeliveryQueue {
     claim: (limits) => db.transaction((trx) => claim(trx, limits)),
     settle: (settlements, relay) =>
       settlements.length === 0
-        ? Promise.resolve({ late: [], troubled: [], disabled: [] })
+        ? Promise.resolve({ late: [], missed: [], troubled: [], disabled: [] })
         : db.transaction((trx) => settle(trx, settlements, relay)),
   };
 }

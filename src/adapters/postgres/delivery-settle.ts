@@ -3,8 +3,12 @@ import type { Settled, Settlement } from '../../domain/delivery-ports.ts';
 import { disable, lockConsumers } from './consumer-changes.ts';
 import { hasBegun, listen, lockHealth, writeHealth } from './consumer-health-rows.ts';
 import { ago, type Queries } from './database.ts';
+import { storable } from './text.ts';
 
-/** Writes how attempts ended; of those that are not its own any more, that they were made. */
+/**
+ * Writes how attempts ended; of those that are not its own any more, that they were made. What others hold is missed: one
+ * such delivery does not keep those of all consumers waiting.
+ */
 export async function settle(trx: Queries, settlements: readonly Settlement[], relay: string): Promise<Settled> {
   await lockConsumers(trx, consumersOf(settlements.filter(disables)));
   // A healthy consumer's successes are no news: their health is neither read nor locked.
@@ -12,7 +16,7 @@ export async function settle(trx: Queries, settlements: readonly Settlement[], r
   const healths = await lockHealth(trx, news);
 
   const written = await writeOutcomes(trx, settlements, relay);
-  const own = new Map(written.flatMap(({ id, late, attempts }) => (late ? [] : [[id, attempts]])));
+  const own = new Map(written.flatMap(({ id, fate, attempts }) => (fate === 'written' ? [[id, attempts]] : [])));
   const heads = settlements.filter(({ delivery }) => own.has(delivery.id));
   await moveSuccessors(trx, heads, own);
 
@@ -21,7 +25,8 @@ export async function settle(trx: Queries, settlements: readonly Settlement[], r
   await writeHealth(trx, heard);
   const gone = consumersOf(heads.filter(disables)).map((id) => ({ id, reason: 'answered 410 Gone' }));
   return {
-    late: written.filter(({ late }) => late).map(({ id }) => id),
+    late: written.filter(({ fate }) => fate === 'late').map(({ id }) => id),
+    missed: written.filter(({ fate }) => fate === 'missed').map(({ id }) => id),
     troubled: heard
       .filter(({ health }) => health.mode !== 'normal')
       .map((one) => ({ consumerId: one.row.consumer_id, epoch: one.health.epoch, began: hasBegun(one) })),
@@ -39,15 +44,15 @@ function consumersOf(settlements: readonly Settlement[]): string[] {
 
 interface Written {
   readonly id: number;
-  /** Whether it is another relay's by now, or settled. */
-  readonly late: boolean;
-  /** How often it was tried; of one that is not late. */
+  /** `late`: it is another relay's by now, or settled; `missed`: somebody holds it. */
+  readonly fate: 'written' | 'late' | 'missed';
+  /** How often it was tried; of one that is written. */
   readonly attempts: number | null;
 }
 
 /**
- * Outcomes and log, in one statement. Resolves with what it wrote: nothing of a settlement that was written before by
- * one whose answer got lost.
+ * Outcomes and log, in one statement. Resolves with what it wrote and what it missed: nothing of a settlement that was
+ * written before by one whose answer got lost.
  */
 async function writeOutcomes(trx: Queries, settlements: readonly Settlement[], relay: string): Promise<Written[]> {
   const rows = settlements.map(outcomeOf);
@@ -56,16 +61,20 @@ async function writeOutcomes(trx: Queries, settlements: readonly Settlement[], r
       select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as n (id bigint, token text, "consumerId" text,
         status text, strikes int, cause text, "delayMs" float8, outcome text, failure text, answered int, answer text,
         error text, "startedAt" timestamptz(3), "durationMs" int)
+    ), seen as materialized (
+      select d.id from deliveries d join given g on g.id = d.id where d.token = g.token and d.status = 'pending'
     ), own as materialized (
       select d.id from deliveries d join given g on g.id = d.id
-      where d.token = g.token and d.status = 'pending' order by d.id for no key update of d
+      where d.token = g.token and d.status = 'pending' order by d.id for no key update of d skip locked
+    ), missed as materialized (
+      select id from seen where id not in (select id from own)
     ), logged as (
       insert into attempts (delivery_id, consumer_id, started_at, duration_ms, outcome, cause, status, answer, error,
         relay, late)
       select g.id, g."consumerId", g."startedAt", g."durationMs", g.outcome, g.failure, g.answered, g.answer, g.error,
         ${relay}, own.id is null
       from given g left join own on own.id = g.id
-      where own.id is not null or coalesce((
+      where own.id is not null or g.id not in (select id from missed) and coalesce((
         select false from attempts a
         where a.delivery_id = g.id and a.started_at = g."startedAt" and a.relay = ${relay} limit 1), true)
       returning delivery_id, late
@@ -77,8 +86,10 @@ async function writeOutcomes(trx: Queries, settlements: readonly Settlement[], r
           else d.next_attempt_at end
       from given g join own on own.id = g.id where d.id = g.id returning d.id, d.attempts
     )
-    select logged.delivery_id as id, logged.late, settled.attempts
-    from logged left join settled on settled.id = logged.delivery_id`.execute(trx);
+    select logged.delivery_id as id, case when logged.late then 'late' else 'written' end as fate, settled.attempts
+    from logged left join settled on settled.id = logged.delivery_id
+    union all
+    select id, 'missed', null from missed`.execute(trx);
   return written;
 }
 
@@ -95,16 +106,11 @@ function outcomeOf({ delivery, result, verdict }: Settlement) {
     outcome: failed === null ? 'delivered' : 'failed',
     failure: failed?.cause ?? null,
     answered: result.status,
-    answer: storable(result.answer),
-    error: storable(result.error),
+    answer: result.answer === null ? null : storable(result.answer),
+    error: result.error === null ? null : storable(result.error),
     startedAt: result.startedAt.toISOString(),
     durationMs: Math.round(result.durationMs),
   };
-}
-
-/** PostgreSQL keeps any text but NUL characters, and takes no half of a surrogate pair. */
-function storable(text: string | null): string | null {
-  return text?.replaceAll('\u0000', '').toWellFormed() ?? null;
 }
 
 /**

@@ -130,7 +130,7 @@ create table deliveries (
   unique (event_id, consumer_id),
   check ((status = 'dead') = (cause is not null)),
   check ((status = 'pending') = (settled_at is null))
-) with (fillfactor = 70);
+) with (autovacuum_vacuum_scale_factor = 0.02);
 create index deliveries_due on deliveries (consumer_id, next_attempt_at) where status = 'pending';
 create index deliveries_waiting on deliveries (consumer_id, order_id, sequence) where status = 'pending' and not is_late;
 create index deliveries_under_way on deliveries (consumer_id, next_attempt_at)
