@@ -3,7 +3,7 @@
  * says how the healthy one does alone and beside them, what became of every delivery, and how fast a backlog is worked
  * off. FILE is what `evenkeel submit` takes. Starts everything it needs, in a folder of its own; some ten minutes.
  */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -60,6 +60,8 @@ class Running {
 
 async function start(): Promise<Running> {
   const folder = await mkdtemp(join(tmpdir(), 'evenkeel-bench-'));
+  // As root, PostgreSQL runs as somebody else, who must pass through.
+  await chmod(folder, 0o711);
   const port = await freePort();
   const program = new Program(['start', '--no-samples'], {
     EVENKEEL_DATA_DIR: join(folder, 'data'),
@@ -68,8 +70,7 @@ async function start(): Promise<Running> {
     EVENKEEL_TEMPORAL_UI_PORT: String(await freePort()),
   });
   await program.start('Ctrl-C stops everything');
-  const line = program.stdout.find((text) => text.trim().startsWith('PostgreSQL'));
-  const [databaseUrl] = /postgres(ql)?:\S+/.exec(line ?? '') ?? [];
+  const [databaseUrl] = /postgres:\S+/.exec(program.stdout.join('\n')) ?? [];
   if (databaseUrl === undefined) throw new Error(`no PostgreSQL among:\n${program.stdout.join('\n')}`);
   const sql = new Client({ connectionString: databaseUrl });
   await sql.connect();
