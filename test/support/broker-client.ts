@@ -10,12 +10,16 @@ export const DEAD = 'evenkeel.orders.dead';
 export async function onBroker<T>(url: string, work: (channel: ConfirmChannel) => Promise<T>): Promise<T> {
   const connection = await connect(url, { timeout: 5_000 });
   connection.on('error', () => undefined);
+  const closed = new Promise((resolve) => {
+    connection.once('close', resolve);
+  });
   try {
     const channel = await connection.createConfirmChannel();
     channel.on('error', () => undefined);
     return await work(channel);
   } finally {
-    await connection.close().catch(() => undefined);
+    // Its own promise stays open if the broker dies before it answers.
+    await Promise.race([connection.close().catch(() => undefined), closed]);
   }
 }
 
