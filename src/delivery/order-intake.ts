@@ -44,9 +44,9 @@ export async function runOrderIntake(
 ): Promise<void> {
   const { inbox, log, queue } = deps;
   const gate = createGate(() => inbox.ping(), log);
-  const handle = async (message: QueuedOrder): Promise<void> => {
+  const inTurn = createTurns();
+  const handle = async (message: QueuedOrder, arrived: ArrivedMessage): Promise<void> => {
     const stop = AbortSignal.any([signal, message.lost]);
-    const arrived = identify(message);
     const { messageId } = arrived;
     try {
       await take({ ...deps, gate }, message, arrived, { maxAttempts: 1 + maxRetries, stop });
@@ -59,7 +59,25 @@ export async function runOrderIntake(
       message.giveBack();
     }
   };
-  await queue.consume(prefetch, (message) => withTraceparent(newTraceparent(), () => handle(message)), signal);
+  const inItsTurn = (message: QueuedOrder): Promise<void> => {
+    const arrived = identify(message);
+    return inTurn(arrived.messageId, () => handle(message, arrived));
+  };
+  await queue.consume(prefetch, (message) => withTraceparent(newTraceparent(), () => inItsTurn(message)), signal);
+}
+
+/**
+ * Lets the copies of one message have their turns one after the other: at once, each would be in the others' way, and
+ * all but one would count that as a failure. `work` must not reject.
+ */
+function createTurns(): (messageId: string, work: () => Promise<void>) => Promise<void> {
+  const last = new Map<string, Promise<void>>();
+  return async (messageId, work) => {
+    const mine = (last.get(messageId) ?? Promise.resolve()).then(work);
+    last.set(messageId, mine);
+    await mine;
+    if (last.get(messageId) === mine) last.delete(messageId);
+  };
 }
 
 type Deps = OrderIntakeDeps & { readonly gate: Gate };

@@ -52,6 +52,22 @@ describe('a message that is understood', () => {
     expect(queue.dead).toEqual([]);
   });
 
+  test('is one order when many copies of it come at once, and none of these is a dead letter', async () => {
+    let underWay = 0;
+    const accept: Scenario['accept'] = async (claim) => {
+      if (underWay > 0) throw new DomainFailure('idempotency_in_progress', 'another one is at it');
+      underWay += 1;
+      await new Promise((resolve) => setImmediate(resolve));
+      underWay -= 1;
+      return accepted(claim);
+    };
+    const { queue, inbox } = running({ accept }, 10);
+    for (const _ of Array(10)) queue.send({ messageId: 'm1', idempotencyKey: 'k1', body: 'good' });
+    await waitFor('all are acknowledged', () => queue.acknowledged.length === 10);
+    expect(queue.dead).toEqual([]);
+    expect(inbox.begun('m1')).toEqual([1]);
+  });
+
   test('is not taken for another one that has its id', async () => {
     const { queue, orders } = running();
     queue.send({ messageId: 'm1', idempotencyKey: 'k1', body: 'good' });

@@ -26,6 +26,7 @@ export function postgresMessageInbox(db: Database): MessageInbox {
             result = 'accepted', parked_at = null, last_error = null
           where channel = 'amqp' and message_id = ${messageId}`.execute(queries);
       }),
+    // Not of one that another copy of it brought to its order meanwhile.
     failed: ({ messageId, digest }, { attempts, error }, parked) =>
       db.read(async (queries) => {
         const end = parked
@@ -34,7 +35,8 @@ export function postgresMessageInbox(db: Database): MessageInbox {
           : sql``;
         await sql`
           update inbox set last_error = ${error} ${end}
-          where channel = 'amqp' and message_id = ${messageId}`.execute(queries);
+          where channel = 'amqp' and message_id = ${messageId}
+            and not (delivered_at is not null and digest = ${digest})`.execute(queries);
       }),
     ping: () => db.ping(),
   };
