@@ -3,9 +3,11 @@
  * says how the healthy one does alone and beside them, what became of every delivery, and how fast a backlog is worked
  * off. FILE is what `evenkeel submit` takes. Starts everything it needs, in a folder of its own; some ten minutes.
  */
+import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Client } from 'pg';
 import { freePort } from '../../src/embedded/ports.ts';
 import { descendantsOf } from '../support/processes.ts';
@@ -79,20 +81,12 @@ async function start(): Promise<Running> {
 
 async function submit(to: Running): Promise<string> {
   const report = join(to.folder, 'refused.csv');
+  const launcher = join(import.meta.dirname, '../../bin/evenkeel.js');
   const words = ['submit', file, '--catalog', '--limit', orders, '--wait', '--url', to.url, '--report', report];
-  const program = new Program(words, {});
   const began = performance.now();
-  await program.start();
-  await waitFor(
-    'all orders are seen to their end',
-    async () => {
-      const open = await to.rows(`select 1 from orders where finished_at is null and status <> 'in_review' limit 1`);
-      return open.length === 0 && (await to.number('select count(*) from orders')) >= Number(orders);
-    },
-    ALL_DONE_MS,
-  );
-  await program.end('SIGTERM');
-  return `${orders} orders to their end in ${((performance.now() - began) / 1000).toFixed(0)} s`;
+  await promisify(execFile)(process.execPath, [launcher, ...words], { maxBuffer: 64 * 1024 * 1024 });
+  const seconds = ((performance.now() - began) / 1000).toFixed(0);
+  return `${await to.number('select count(*) from orders')} orders to their end in ${seconds} s`;
 }
 
 /** From an event's commit, as near as its time tells, to its arrival at the consumer; the repeats of one do not count. */
