@@ -85,7 +85,7 @@ const schema = z.object({
   EVENKEEL_DELIVERY_BACKOFF_MS: positive
     .default(1_000)
     .describe('Wait after the first failed attempt; each further one waits four times as long, up to 6 hours'),
-  EVENKEEL_DELIVERY_CONCURRENCY: positive.default(128).describe('Events that a worker sends at a time'),
+  EVENKEEL_DELIVERY_CONCURRENCY: positive.default(512).describe('Events that a worker sends at a time'),
   EVENKEEL_CONSUMER_GIVE_UP_HOURS: positive
     .default(72)
     .describe(

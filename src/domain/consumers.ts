@@ -53,4 +53,4 @@ export function likePattern(pattern: string): string {
 }
 
 /** The default of a consumer's `maxInFlight`: deliveries under way at a time, over all workers. */
-export const DEFAULT_MAX_IN_FLIGHT = 8;
+export const DEFAULT_MAX_IN_FLIGHT = 32;

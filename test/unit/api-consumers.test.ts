@@ -111,7 +111,7 @@ describe('creating a consumer', () => {
     expect(deps.calls).toEqual([
       [
         'consumers.create',
-        { name, target: { kind: 'http', url }, types, filter: null, maxInFlight: 8, enabled: true },
+        { name, target: { kind: 'http', url }, types, filter: null, maxInFlight: 32, enabled: true },
         { caller: 'default', key: 'warehouse-1', bodyHash: expect.stringMatching(/^[0-9a-f]{64}$/) },
         nobody,
       ],
