@@ -1,7 +1,7 @@
 /**
- * `node test/bench/delivery.ts FILE [orders]`: delivers the events of real orders to consumers that behave badly, and
+ * `node test/bench/delivery.ts FILE [orders] [rate]`: delivers the events of real orders to consumers that behave badly, and
  * says how the healthy one does alone and beside them, what became of every delivery, and how fast a backlog is worked
- * off. FILE is what `evenkeel submit` takes. Starts everything it needs, in a folder of its own; some ten minutes.
+ * off. FILE is what `evenkeel submit` takes, `rate` the orders a second that it submits, as fast as it can if left out. Starts everything it needs, in a folder of its own; some ten minutes.
  */
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -15,8 +15,8 @@ import { Program } from '../support/program.ts';
 import { type Behavior, startTestConsumer, type TestConsumer } from '../support/test-consumer.ts';
 import { waitFor } from '../support/wait.ts';
 
-const [file = '', orders = '1000'] = process.argv.slice(2);
-if (file === '') throw new Error('say which file of orders: node test/bench/delivery.ts FILE [orders]');
+const [file = '', orders = '1000', rate] = process.argv.slice(2);
+if (file === '') throw new Error('say which file of orders: node test/bench/delivery.ts FILE [orders] [rate]');
 const ALL_DONE_MS = 900_000;
 const DOWN_MS = 60_000;
 
@@ -83,6 +83,7 @@ async function submit(to: Running): Promise<string> {
   const report = join(to.folder, 'refused.csv');
   const launcher = join(import.meta.dirname, '../../bin/evenkeel.js');
   const words = ['submit', file, '--catalog', '--limit', orders, '--wait', '--url', to.url, '--report', report];
+  if (rate !== undefined) words.push('--rate', rate);
   const began = performance.now();
   await promisify(execFile)(process.execPath, [launcher, ...words], { maxBuffer: 64 * 1024 * 1024 });
   const seconds = ((performance.now() - began) / 1000).toFixed(0);
