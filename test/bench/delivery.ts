@@ -1,7 +1,8 @@
 /**
- * `node test/bench/delivery.ts FILE [orders] [rate]`: delivers the events of real orders to consumers that behave badly, and
- * says how the healthy one does alone and beside them, what became of every delivery, and how fast a backlog is worked
- * off. FILE is what `evenkeel submit` takes, `rate` the orders a second that it submits, as fast as it can if left out. Starts everything it needs, in a folder of its own; some ten minutes.
+ * `node test/bench/delivery.ts FILE [orders] [rate]`: delivers the events of real orders to consumers that behave
+ * badly, and says how the healthy one does alone and beside them, what became of every delivery, and how fast a backlog
+ * is worked off. FILE is what `evenkeel submit` takes, `rate` the orders a second that it submits, as many as it can if
+ * left out. Starts everything it needs, in a folder of its own; some ten minutes.
  */
 import { execFile } from 'node:child_process';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
