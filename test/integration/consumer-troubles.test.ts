@@ -135,7 +135,7 @@ describe('the end of trouble', () => {
     await q.add(id);
     const failure = failed(await q.only());
     // Holds up the writing of the failure once that holds the health's row.
-    const held = sql`select 1 from deliveries where id = ${failure.delivery.id} for update`;
+    const held = sql`lock table attempts in exclusive mode`;
     const { ended, settled } = await q.holding(held, async () => {
       const settling = q.settle(failure);
       await q.waiting(1);

@@ -172,7 +172,10 @@ export class MemoryInbox implements MessageInbox {
     parked: boolean,
   ): Promise<void> {
     this.#check();
-    Object.assign(this.#row(messageId), {
+    const row = this.#row(messageId);
+    // Another copy of it led to its order meanwhile.
+    if (row.orderId !== null && row.digest === digest) return;
+    Object.assign(row, {
       lastError: error,
       ...(parked ? { digest, attempts, parked, orderId: null } : {}),
     });
