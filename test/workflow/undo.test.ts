@@ -24,6 +24,12 @@ function sinceBooking({ world }: Story): string[] {
 }
 
 describe('what an order took', () => {
+  test('and gave back in a task that had to be done again, is given up then, and nobody is asked', async () => {
+    const story = await shop().begin({ given: (world) => world.always('reserve', before('step_undone')) });
+    expect(await story.end()).toMatchObject({ status: 'cancelled', reason: 'given_up: reserve: undone before' });
+    expect(story.world.events.filter((event) => event.startsWith('attention'))).toEqual([]);
+  });
+
   test('goes back newest first', async () => {
     const story = await bookedAndCancelled();
     expect((await story.end()).status).toBe('cancelled');
