@@ -55,6 +55,38 @@ const schema = z.object({
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
     .default('info')
     .describe('Log level'),
+  EVENKEEL_METRICS_HOST: z
+    .string()
+    .default('127.0.0.1')
+    .describe(
+      'Address that metrics are served on, at /metrics; apart from the API, so that the internet cannot read them',
+    ),
+  EVENKEEL_METRICS_PORT: port
+    .optional()
+    .describe(
+      'Port that metrics are served on; if absent 9464 or, where that is taken, a free one, which the log names',
+    ),
+  EVENKEEL_SDK_METRICS_PORT: port
+    .default(0)
+    .describe("Port that a worker serves the metrics of Temporal's SDK on, at the same address; 0 serves none"),
+  EVENKEEL_SLO_DIR: z
+    .string()
+    .optional()
+    .describe('Folder with the objectives, as OpenSLO files; the ones that come with the program if absent'),
+  EVENKEEL_STORE_LIMIT_GIB: z.coerce
+    .number()
+    .positive()
+    .optional()
+    .describe('Size that the database may grow to, in GiB: alerts tell in time'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: url
+    .optional()
+    .describe('Where traces go, by OTLP over HTTP: http://127.0.0.1:4318; without it none are recorded'),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('Share of traces that are recorded, from 0 to 1; those that go on from a recorded one always are'),
   EVENKEEL_REVIEW_ABOVE_MINOR: positive
     .default(500_000)
     .describe('Orders above this total, in minor units, wait for a risk review'),

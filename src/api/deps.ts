@@ -4,6 +4,16 @@ import type { DeliveryWorkflows, EventSender } from '../domain/delivery-ports.ts
 import type { Log } from '../telemetry/log.ts';
 import type { WorkflowPort } from './workflows.ts';
 
+/** One request that is over. */
+export interface AnsweredRequest {
+  readonly method: string;
+  /** As documented, `/v1/orders/{id}`, or `(none)`. */
+  readonly route: string;
+  /** Null where the caller left before there was any. */
+  readonly status: number | null;
+  readonly durationMs: number;
+}
+
 export interface ReadinessCheck {
   /** What must answer, as an operator calls it: `postgres`, `temporal`. */
   readonly name: string;
@@ -36,6 +46,8 @@ export interface ApiDeps {
   /** Absent: callbacks are refused. */
   readonly carrierSecret: string | undefined;
   readonly log: Log;
+  /** Told of each request once it is over, within its trace. Must not throw. */
+  readonly answered?: (request: AnsweredRequest) => void;
   /** Fires when the process is about to stop: long waits end early and `/readyz` says so. */
   readonly draining?: AbortSignal;
 }

@@ -14,7 +14,7 @@ export class RequestScope implements RequestContext {
   route: string | undefined;
   #fields: LogFields = {};
 
-  constructor(request: Request, response: Response, deps: Pick<ApiDeps, 'log' | 'draining'>) {
+  constructor(request: Request, response: Response, deps: Pick<ApiDeps, 'log' | 'draining' | 'answered'>) {
     const startedAt = performance.now();
     const gone = new AbortController();
     const outside = request.get('traceparent');
@@ -23,17 +23,23 @@ export class RequestScope implements RequestContext {
     this.signal = deps.draining ? AbortSignal.any([gone.signal, deps.draining]) : gone.signal;
     response.once('close', () => {
       gone.abort();
-      const line = {
+      const answered = {
         method: request.method,
         route: this.route ?? '(none)',
         status: response.headersSent ? response.statusCode : null,
         durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
+      };
+      const line = {
+        ...answered,
         ...(response.writableFinished ? {} : { aborted: true }),
         ...(linked ? { linkedTraceId: linked.traceId, linkedSpanId: linked.spanId } : {}),
         ...orderOf(request, this.route),
         ...this.#fields,
       };
-      withTraceparent(this.traceparent, () => this.log.info(line, 'request'));
+      withTraceparent(this.traceparent, () => {
+        this.log.info(line, 'request');
+        deps.answered?.(answered);
+      });
     });
   }
 

@@ -3,7 +3,7 @@ import { type RawBuilder, type Selectable, sql } from 'kysely';
 import { envelope, type EventData, type EventType } from '../../domain/events.ts';
 import { DomainFailure } from '../../domain/failures.ts';
 import { mayBecome, type OrderStatus } from '../../domain/order.ts';
-import type { Database, Queries } from './database.ts';
+import type { CommittedChange, Database, Queries } from './database.ts';
 import type { OrdersTable } from './schema.ts';
 import { settledChannel } from './settled-orders.ts';
 import { storable } from './text.ts';
@@ -17,6 +17,8 @@ export interface LockedOrder {
   /** The moment of the change by PostgreSQL's clock, never before the order's last change. */
   readonly at: Date;
   readonly traceparent: string | undefined;
+  /** What was changed in this transaction so far; told once it is committed. */
+  readonly changes: CommittedChange[];
 }
 
 export interface NewEvent {
@@ -46,9 +48,18 @@ export interface Change {
 }
 
 /** Runs `work` in a transaction that holds the order's row from its first statement on. Throws `not_found`. */
-export function withOrder<T>(db: Database, orderId: string, work: (order: LockedOrder) => Promise<T>): Promise<T> {
+export async function withOrder<T>(
+  db: Database,
+  orderId: string,
+  work: (order: LockedOrder) => Promise<T>,
+): Promise<T> {
   const traceparent = db.traceparent();
-  return db.transaction(async (trx) => work({ trx, traceparent, ...(await lockRow(trx, orderId)) }));
+  const changes: CommittedChange[] = [];
+  const result = await db.transaction(async (trx) =>
+    work({ trx, traceparent, changes, ...(await lockRow(trx, orderId)) }),
+  );
+  for (const change of changes) db.observer.changed?.(change);
+  return result;
 }
 
 async function lockRow(trx: Queries, orderId: string): Promise<{ readonly row: OrderRow; readonly at: Date }> {
@@ -87,6 +98,14 @@ export async function changeOrder(order: LockedOrder, change: Change): Promise<L
     select *, case when ${settles}::boolean then pg_notify(${settledChannel}, id)::text end from changed`.execute(trx);
   const [changed] = rows;
   if (changed === undefined) throw new Error(`order ${row.id} was changed past its lock`);
+  order.changes.push({
+    orderId: row.id,
+    from: row.status,
+    to: status,
+    createdAt: row.created_at,
+    at,
+    events: events.map(({ type }) => type),
+  });
   return { ...order, row: changed };
 }
 

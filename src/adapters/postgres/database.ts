@@ -1,5 +1,7 @@
 import { Kysely, PostgresDialect, type RawBuilder, sql } from 'kysely';
 import { Client, Pool, TypeOverrides, types } from 'pg';
+import type { EventType } from '../../domain/events.ts';
+import type { OrderStatus } from '../../domain/order.ts';
 import { asFailure } from './failures.ts';
 import type { Tables } from './schema.ts';
 import { createSettledOrders, type SettledOrders } from './settled-orders.ts';
@@ -18,8 +20,30 @@ export interface Database {
   readonly settledOrders: SettledOrders;
   /** The trace context of whoever is asking now, for the events that a change writes. */
   traceparent(): string | undefined;
+  /** Who is told what was committed. */
+  readonly observer: StoreObserver;
+  /** This process's connections, and how many wait for one. */
+  pool(): { readonly total: number; readonly idle: number; readonly waiting: number };
   /** Lets running queries finish, then closes all connections. */
   destroy(): Promise<void>;
+}
+
+/** Told of what happens in the store, for metrics and traces. Must not throw. */
+export interface StoreObserver {
+  /** After each statement, within the asynchronous context of whoever asked for it. */
+  statement?(statement: { readonly sql: string; readonly durationMs: number; readonly failed: boolean }): void;
+  /** After the commit of each transaction that changed an order or wrote its first event. */
+  changed?(change: CommittedChange): void;
+}
+
+export interface CommittedChange {
+  readonly orderId: string;
+  /** Null for a new order. */
+  readonly from: OrderStatus | null;
+  readonly to: OrderStatus;
+  readonly createdAt: Date;
+  readonly at: Date;
+  readonly events: readonly EventType[];
 }
 
 /** A statement that runs for longer is stuck; a lock that is held for longer is another's stuck statement. */
@@ -33,6 +57,7 @@ export interface ConnectOptions {
   /** Connections at most. */
   readonly pool: number;
   readonly traceparent?: () => string | undefined;
+  readonly observer?: StoreObserver;
 }
 
 /**
@@ -55,7 +80,12 @@ export function connect(databaseUrl: string, options: ConnectOptions): Database 
     types: exactIntegers(),
   });
   outliveBrokenConnections(pool);
-  const queries = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  const { observer = {} } = options;
+  const queries = new Kysely<Tables>({
+    dialect: new PostgresDialect({ pool }),
+    log: ({ level, query, queryDurationMillis: durationMs }) =>
+      observer.statement?.({ sql: query.sql, durationMs, failed: level === 'error' }),
+  });
   const settledOrders = createSettledOrders(() => new Client(connection), queries);
 
   return {
@@ -66,6 +96,8 @@ export function connect(databaseUrl: string, options: ConnectOptions): Database 
     },
     settledOrders,
     traceparent: options.traceparent ?? (() => undefined),
+    observer,
+    pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     destroy: async () => {
       await settledOrders.close();
       await queries.destroy();

@@ -3,7 +3,7 @@ import { sql } from 'kysely';
 import { DomainFailure, type InputError } from '../../domain/failures.ts';
 import type { CatalogItem, Idempotency, Intake, IntakeResult, NewOrder, OrderView } from '../../domain/order-ports.ts';
 import { insertFirstEvent } from './change.ts';
-import type { Database, Queries } from './database.ts';
+import type { CommittedChange, Database, Queries } from './database.ts';
 import { claimKey, memory, rememberAnswer } from './idempotency.ts';
 import { readOrderView } from './order-view.ts';
 
@@ -12,8 +12,8 @@ const route = 'POST /v1/orders';
 
 export function postgresIntake(db: Database): Intake {
   return {
-    accept: (order, idempotency, traceparent) =>
-      db.transaction(async (trx) => {
+    async accept(order, idempotency, traceparent) {
+      const accepted = await db.transaction(async (trx): Promise<IntakeResult> => {
         await claimKey(trx, route, idempotency);
         const earlier = await findEarlier(trx, idempotency);
         if (earlier !== undefined) return repeat(trx, earlier, idempotency);
@@ -22,8 +22,16 @@ export function postgresIntake(db: Database): Intake {
         const view = await mustRead(trx, orderId);
         await rememberAnswer(trx, route, idempotency, JSON.stringify(view), orderId);
         return { kind: 'created', order: view };
-      }),
+      });
+      if (accepted.kind === 'created') db.observer.changed?.(createdChange(accepted.order));
+      return accepted;
+    },
   };
+}
+
+function createdChange({ id: orderId, status, createdAt }: OrderView): CommittedChange {
+  const at = new Date(createdAt);
+  return { orderId, from: null, to: status, createdAt: at, at, events: ['evenkeel.order.created.v1'] };
 }
 
 interface Earlier {

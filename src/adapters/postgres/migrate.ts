@@ -5,9 +5,14 @@ import { outliveBrokenConnections } from './database.ts';
 import { asFailure } from './failures.ts';
 import { ordersMigration } from './migrations/0001-orders.ts';
 import { deliveryMigration } from './migrations/0002-delivery.ts';
+import { objectivesMigration } from './migrations/0003-objectives.ts';
 
 /** In the order of their names; a migration that has run anywhere is never changed, only followed by another. */
-const migrations = { '0001-orders': ordersMigration, '0002-delivery': deliveryMigration };
+const migrations = {
+  '0001-orders': ordersMigration,
+  '0002-delivery': deliveryMigration,
+  '0003-objectives': objectivesMigration,
+};
 
 /**
  * Brings the schema up to date, all of it or nothing. Any number of processes may call it at a time: one works, the

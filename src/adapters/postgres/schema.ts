@@ -4,6 +4,7 @@ import type { ConsumerMode, ConsumerState, ConsumerTarget } from '../../domain/c
 import type { DeadCause, FailureCause } from '../../domain/delivery.ts';
 import type { EventData, EventType } from '../../domain/events.ts';
 import type { FulfillmentStatus } from '../../domain/fulfillment.ts';
+import type { SloName } from '../../domain/objectives.ts';
 import type { OrderStatus } from '../../domain/order.ts';
 import type { PaymentEntry, PaymentOperation } from '../../domain/payment.ts';
 import type { InboxMessage, NewDecision } from '../../domain/order-ports.ts';
@@ -188,6 +189,15 @@ export interface Tables {
     event_id: string | null;
     redrive_id: string | null;
   };
+  slo_minutes: {
+    slo: SloName;
+    minute: Date;
+    good: Generated<number>;
+    bad: Generated<number>;
+    excluded: Generated<number>;
+  };
+  slo_totals: { slo: SloName; good: Generated<number>; bad: Generated<number>; excluded: Generated<number> };
+  slo_cursors: { pass: string; judged_until: Date };
 }
 
 /** Read as a value, written as its JSON text: the driver would turn an array into a PostgreSQL array. */
