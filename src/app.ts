@@ -32,7 +32,8 @@ import { temporalDeliveryWorkflows } from './adapters/temporal/delivery-workflow
 import { lazyConnection } from './adapters/temporal/lazy-connection.ts';
 import { temporalOrderWorkflows } from './adapters/temporal/order-workflows.ts';
 import { createApi } from './api/app.ts';
-import { hashBody, parseOrder } from './api/order-body.ts';
+import { idempotencyOf } from './api/idempotency.ts';
+import { parseOrder } from './api/order-body.ts';
 import { listen } from './api/server.ts';
 import type { WiredConfig } from './config.ts';
 import { sweepDelivery } from './delivery/delivery-sweep.ts';
@@ -250,7 +251,7 @@ async function takeOrders(app: App, signal: AbortSignal): Promise<void> {
   const { config, handover, intake, log, messageInbox: inbox, orderQueue: queue } = app;
   if (queue === undefined) return;
   await runOrderIntake(
-    { queue, inbox, intake, handover, log, parseOrder, hashBody },
+    { queue, inbox, intake, handover, log, parseOrder, idempotencyOf },
     { maxRetries: config.EVENKEEL_AMQP_MAX_RETRIES, prefetch: config.EVENKEEL_AMQP_PREFETCH },
     signal,
   );

@@ -13,45 +13,30 @@ import { audit, named, uuidPath } from './schemas.ts';
 const action = z.strictObject(audit);
 named.add(action, { id: 'Action' });
 
+const turns = {
+  pause: {
+    to: 'paused',
+    operationId: 'pauseConsumer',
+    summary: 'Send a consumer nothing for a while',
+    description:
+      'Its deliveries are held: written, not sent, and not aging. Pausing a paused one changes nothing; a disabled one is sent nothing already (409).',
+  },
+  resume: {
+    to: 'enabled',
+    operationId: 'resumeConsumer',
+    summary: 'Send a paused consumer what was held, and go on',
+    description:
+      'Resuming an enabled one changes nothing. A disabled one is refused (409): whoever enables it again, by PATCH, should know why it was disabled.',
+  },
+} as const;
+
 const asItIs = { 200: { description: 'As it is now', schema: consumer, headers: etagHeader } };
 
 /** What is done to a consumer beyond changing its fields. */
 export function consumerActionRoutes(deps: ApiDeps): readonly Route[] {
   return [
-    route({
-      method: 'post',
-      path: '/v1/consumers/{id}/pause',
-      operationId: 'pauseConsumer',
-      tag: 'Consumers',
-      summary: 'Send a consumer nothing for a while',
-      description:
-        'Its deliveries are held: written, not sent, and not aging. Pausing a paused one changes nothing; a disabled one is sent nothing already (409).',
-      params: uuidPath,
-      body: action,
-      bodyOptional: true,
-      answers: asItIs,
-      problems: ['conflict', 'store_unavailable'],
-      async handle({ params: { id }, body }, context) {
-        return changedAnswer(await turn(deps, context, id, { from: 'enabled', to: 'paused', by: body }));
-      },
-    }),
-    route({
-      method: 'post',
-      path: '/v1/consumers/{id}/resume',
-      operationId: 'resumeConsumer',
-      tag: 'Consumers',
-      summary: 'Send a paused consumer what was held, and go on',
-      description:
-        'Resuming an enabled one changes nothing. A disabled one is refused (409): whoever enables it again, by PATCH, should know why it was disabled.',
-      params: uuidPath,
-      body: action,
-      bodyOptional: true,
-      answers: asItIs,
-      problems: ['conflict', 'store_unavailable'],
-      async handle({ params: { id }, body }, context) {
-        return changedAnswer(await turn(deps, context, id, { from: 'paused', to: 'enabled', by: body }));
-      },
-    }),
+    turningRoute(deps, 'pause'),
+    turningRoute(deps, 'resume'),
     route({
       method: 'post',
       path: '/v1/consumers/{id}/rotate-secret',
@@ -95,6 +80,22 @@ export function consumerActionRoutes(deps: ApiDeps): readonly Route[] {
   ];
 }
 
+function turningRoute(deps: ApiDeps, name: keyof typeof turns): Route {
+  const { to, ...described } = turns[name];
+  return route({
+    method: 'post',
+    path: `/v1/consumers/{id}/${name}`,
+    ...described,
+    tag: 'Consumers',
+    params: uuidPath,
+    body: action,
+    bodyOptional: true,
+    answers: asItIs,
+    problems: ['conflict', 'store_unavailable'],
+    handle: async ({ params: { id }, body: by }, context) => changedAnswer(await turn(deps, context, id, { to, by })),
+  });
+}
+
 /** How often a change that came in between is looked at anew. */
 const maxLooks = 3;
 
@@ -103,7 +104,7 @@ async function turn(
   deps: ApiDeps,
   context: RequestContext,
   id: string,
-  wish: { readonly from: 'enabled' | 'paused'; readonly to: 'enabled' | 'paused'; readonly by: Audit },
+  wish: { readonly to: 'enabled' | 'paused'; readonly by: Audit },
 ): Promise<ConsumerView> {
   for (let look = 1; ; look += 1) {
     const seen = await deps.consumers.find(id);

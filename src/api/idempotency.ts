@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { idempotencyKeyPattern } from '../domain/idempotency.ts';
 import type { Idempotency } from '../domain/order-ports.ts';
 import { hashBody } from './order-body.ts';
 
@@ -9,7 +10,7 @@ const caller = 'default';
 export const idempotencyKey = (thing: string) =>
   z
     .string(`is missing; send a key of your own for this ${thing}, and the same when you retry`)
-    .regex(/^[\x20-\x7e]{1,255}$/, 'must be 1 to 255 printable ASCII characters');
+    .regex(idempotencyKeyPattern, 'must be 1 to 255 printable ASCII characters');
 
 /** Bodies that differ in the order of their fields alone are the same. */
 export function idempotencyOf(key: string, body: unknown): Idempotency {

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { DomainFailure } from '../domain/failures.ts';
 import type { ArrivedMessage, MessageInbox, OrderQueue, QueuedOrder } from '../domain/message-ports.ts';
-import type { Intake, IntakeResult, NewOrder, OrderView } from '../domain/order-ports.ts';
+import { idempotencyKeyPattern } from '../domain/idempotency.ts';
+import type { Idempotency, Intake, IntakeResult, NewOrder, OrderView } from '../domain/order-ports.ts';
 import type { Log } from '../telemetry/log.ts';
 import { currentTraceparent, newTraceparent, withTraceparent } from '../telemetry/trace-context.ts';
 import { type Gate, createGate } from './gate.ts';
@@ -15,8 +16,8 @@ export interface OrderIntakeDeps {
   readonly log: Log;
   /** Reads the JSON of an order as `POST /v1/orders` does. Throws `invalid_input`. */
   parseOrder(body: Uint8Array): NewOrder;
-  /** The hash that the API keeps with an order, so that a key is one over both ways in. */
-  hashBody(order: NewOrder): string;
+  /** As the API claims it: a key is one over both ways in. */
+  idempotencyOf(key: string, order: NewOrder): Idempotency;
 }
 
 export interface OrderIntakeSettings {
@@ -26,10 +27,6 @@ export interface OrderIntakeSettings {
   readonly prefetch: number;
 }
 
-/** The API's caller: who sends an order both ways under one key gets one order. */
-const CALLER = 'default';
-/** As the API wants it. */
-const idempotencyKey = /^[\x20-\x7e]{1,255}$/;
 const LONGEST_ERROR = 1_000;
 
 /**
@@ -123,7 +120,7 @@ async function attempt(deps: Deps, message: QueuedOrder, stop: AbortSignal): Pro
   try {
     const key = requireKey(message.idempotencyKey);
     const order = deps.parseOrder(message.body);
-    const claim = { caller: CALLER, key, bodyHash: deps.hashBody(order) };
+    const claim = deps.idempotencyOf(key, order);
     // Not the sender's trace, which is not to be trusted, but our own.
     return await deps.gate.pass(stop, () => deps.intake.accept(order, claim, currentTraceparent()));
   } catch (error) {
@@ -169,7 +166,7 @@ function identify({ body, idempotencyKey: key, messageId, round }: QueuedOrder):
 }
 
 function requireKey(key: string | undefined): string {
-  if (key !== undefined && idempotencyKey.test(key)) return key;
+  if (key !== undefined && idempotencyKeyPattern.test(key)) return key;
   throw new DomainFailure(
     'idempotency_key_missing',
     `the header idempotency-key is ${key === undefined ? 'missing' : 'no 1 to 255 printable ASCII characters'}; send a key of your own for this order, such as its number with you`,

@@ -14,6 +14,7 @@ import { createOutage } from './outage.ts';
 import { sendOnce } from './send-once.ts';
 import { createSettler } from './settler.ts';
 import { createTroubleNews } from './trouble-news.ts';
+import { within } from './within.ts';
 
 export interface RelayDeps {
   readonly queue: DeliveryQueue;
@@ -114,14 +115,6 @@ export async function runRelay(deps: RelayDeps, settings: RelaySettings, signal:
   await Promise.all(underWay);
   await settler.close(LAST_WRITES_MS);
   news.close();
-}
-
-/** Resolves when all are done, or after `ms`. */
-async function within(ms: number, all: Iterable<Promise<void>>): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  await Promise.race([Promise.all(all), promise]);
-  clearTimeout(timer);
 }
 
 /** Given up because its relay stops: nobody failed, and another relay sends it at once. */

@@ -3,6 +3,7 @@ import { DomainFailure } from '../domain/failures.ts';
 import type { Log } from '../telemetry/log.ts';
 import { createBell } from './bell.ts';
 import { createOutage } from './outage.ts';
+import { within } from './within.ts';
 
 /** Where somebody holds all that is left to be written. */
 const HELD_WAIT_MS = 50;
@@ -111,10 +112,7 @@ export function createSettler({ queue, log, relay, released, settled }: SettlerD
       running ??= flush();
     },
     async close(ms) {
-      const timer = Promise.withResolvers<void>();
-      const bound = setTimeout(timer.resolve, ms);
-      await Promise.race([running, timer.promise]);
-      clearTimeout(bound);
+      await within(ms, running === undefined ? [] : [running]);
       closed.abort();
       bell.ring();
       news.ring();

@@ -78,7 +78,12 @@ function startIntake(changes: { inbox?: MessageInbox; intake?: Intake; prefetch?
   const { deps, lines } = intakeDeps(queue, inbox, {});
   const intake = changes.intake ?? made.stores.intake;
   const ended = runOrderIntake(
-    { ...deps, intake, parseOrder, hashBody: (order) => JSON.stringify(order) },
+    {
+      ...deps,
+      intake,
+      parseOrder,
+      idempotencyOf: (key, order) => ({ caller: 'default', key, bodyHash: JSON.stringify(order) }),
+    },
     { maxRetries, prefetch: changes.prefetch ?? 10 },
     signal.signal,
   );

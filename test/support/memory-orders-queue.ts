@@ -243,7 +243,7 @@ export function intakeDeps(queue: OrderQueue, inbox: MessageInbox, scenario: Sce
       const errors = [{ pointer: '/items', detail: 'there are none' }];
       throw new DomainFailure('invalid_input', 'that is no order', { errors });
     },
-    hashBody: ({ customerId }) => customerId,
+    idempotencyOf: (key, { customerId: bodyHash }) => ({ caller: 'default', key, bodyHash }),
   };
   return { deps, orders, starts, lines };
 }

@@ -2,20 +2,21 @@ import { sql } from 'kysely';
 import type { Queries } from './database.ts';
 
 /** Who is named where no person did it. */
-const ACTOR = 'evenkeel';
+const PROGRAM = 'evenkeel';
 
-/** Notes what the program itself did to consumers, and what they are from then on. */
+/** Notes what was done to consumers, by whom, and what they are from then on. */
 export async function noteChanges(
   trx: Queries,
-  action: 'disabled' | 'trouble_began' | 'trouble_ended' | 'gave_up',
+  action: string,
   consumers: readonly { readonly id: string; readonly reason: string | null }[],
+  actor = PROGRAM,
 ): Promise<void> {
   if (consumers.length === 0) return;
   const ids = consumers.map(({ id }) => id);
   const reasons = consumers.map(({ reason }) => reason);
   await sql`
     insert into consumer_changes (consumer_id, at, action, actor, reason, types, filter, state)
-    select c.id, clock_timestamp(), ${action}, ${ACTOR}, n.reason, case when c.deleted_at is null then c.types end,
+    select c.id, clock_timestamp(), ${action}, ${actor}, n.reason, case when c.deleted_at is null then c.types end,
       c.filter, c.state
     from consumers c join unnest(${ids}::text[], ${reasons}::text[]) as n (id, reason) on n.id = c.id`.execute(trx);
 }

@@ -4,6 +4,7 @@ import { sql, type UpdateObject } from 'kysely';
 import type { Audit, ConsumerChange, Consumers, NewConsumer } from '../../domain/consumer-ports.ts';
 import { type ConsumerState, likePattern } from '../../domain/consumers.ts';
 import { DomainFailure } from '../../domain/failures.ts';
+import { noteChanges } from './consumer-changes.ts';
 import { bury } from './burial.ts';
 import {
   type ConsumerRow,
@@ -177,13 +178,8 @@ async function update(trx: Queries, id: string, columns: Columns): Promise<void>
   await trx.updateTable('consumers').set(columns).where('id', '=', id).execute();
 }
 
-/** What it is from now on, and who made it so. */
-async function note(trx: Queries, id: string, action: string, { actor, reason }: Audit): Promise<void> {
-  await sql`
-    insert into consumer_changes (consumer_id, at, action, actor, reason, types, filter, state)
-    select id, clock_timestamp(), ${action}, ${actor}, ${reason},
-      case when deleted_at is null then types end, filter, state
-    from consumers where id = ${id}`.execute(trx);
+function note(trx: Queries, id: string, action: string, { actor, reason }: Audit): Promise<void> {
+  return noteChanges(trx, action, [{ id, reason }], actor);
 }
 
 async function mustLock(trx: Queries, id: string) {
