@@ -1,8 +1,4 @@
 /** The composition root: builds clients, ports and stores from the settings. Mains, tests and tools share it. */
-import { once } from 'node:events';
-import { Client } from '@temporalio/client';
-import { loadClientConnectConfig } from '@temporalio/envconfig';
-import { NativeConnection } from '@temporalio/worker';
 import { createActivities } from './activities/activities.ts';
 import { connectBroker } from './adapters/amqp/broker.ts';
 import { amqpOrderQueue } from './adapters/amqp/order-queue.ts';
@@ -28,28 +24,16 @@ import { postgresRequests } from './adapters/postgres/requests.ts';
 import { postgresScreening } from './adapters/postgres/screening.ts';
 import { postgresStock } from './adapters/postgres/stock.ts';
 import { postgresViews } from './adapters/postgres/views.ts';
+import type { Temporal } from './adapters/temporal/connection.ts';
 import { temporalDeliveryWorkflows } from './adapters/temporal/delivery-workflows.ts';
-import { lazyConnection } from './adapters/temporal/lazy-connection.ts';
 import { temporalOrderWorkflows } from './adapters/temporal/order-workflows.ts';
-import { createApi } from './api/app.ts';
-import { idempotencyOf } from './api/idempotency.ts';
-import { parseOrder } from './api/order-body.ts';
-import { listen } from './api/server.ts';
 import type { WiredConfig } from './config.ts';
-import { sweepDelivery } from './delivery/delivery-sweep.ts';
 import { createHandover } from './delivery/handover.ts';
-import { runOrderIntake } from './delivery/order-intake.ts';
-import { reconcile } from './delivery/reconciler.ts';
-import { runRelay } from './delivery/relay.ts';
 import { createSender } from './delivery/sender.ts';
-import { sweep } from './delivery/sweeper.ts';
-import { type UpkeepDeps, createUpkeep, repeat } from './delivery/upkeep.ts';
+import { type UpkeepDeps, createUpkeep } from './delivery/upkeep.ts';
 import { recordedPayments, recordedShipping } from './domain/provider-effects.ts';
 import type { Log } from './telemetry/log.ts';
-import { clientTraceInterceptor } from './telemetry/temporal-interceptors.ts';
 import { currentTraceparent } from './telemetry/trace-context.ts';
-import { workflowBundle } from './workers/bundle.ts';
-import { createWorker, runWorker } from './workers/worker.ts';
 
 const HOUR_MS = 3_600_000;
 /** How long one call to Temporal may hold up who asks. */
@@ -61,45 +45,7 @@ const STANDSTILL_MS = 10 * 60_000;
 const UPKEEP_ITEM_MS = 10_000;
 /** Longer than any attempt at a provider lasts. */
 const UNKNOWN_MS = 2 * 60_000;
-/** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
-const UPKEEP_EVERY_MS = 60_000;
-const LONGEST_BACKOFF_MS = 6 * HOUR_MS;
 export const UPKEEP_SCHEDULE_EVERY_MS = 5 * 60_000;
-
-export interface Temporal {
-  readonly client: Client;
-  readonly namespace: string;
-  /** Only where a worker shares it. */
-  readonly native: NativeConnection | undefined;
-  close(): Promise<void>;
-}
-
-/**
- * Connects to Temporal. `worker` connects now and fails if it is away; a `client` connects when it first has something
- * to say, so that the API starts and takes orders while Temporal is down.
- */
-export async function connectTemporal(config: WiredConfig, use: 'worker' | 'client'): Promise<Temporal> {
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig({
-    overrideEnvVars: { ...config.temporalEnv, TEMPORAL_ADDRESS: config.TEMPORAL_ADDRESS },
-  });
-  const interceptors = { workflow: [clientTraceInterceptor] };
-  if (use === 'worker') {
-    const native = await NativeConnection.connect(connectionOptions);
-    return {
-      client: new Client({ connection: native, namespace, interceptors }),
-      namespace,
-      native,
-      close: () => native.close(),
-    };
-  }
-  const lazy = lazyConnection(connectionOptions);
-  return {
-    client: new Client({ connection: lazy.connection, namespace, interceptors }),
-    namespace,
-    native: undefined,
-    close: () => lazy.close(),
-  };
-}
 
 export type App = ReturnType<typeof createApp>;
 
@@ -199,99 +145,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
   };
 }
 
-/** Serves the API and its share of the upkeep until `signal` fires; then lets what is in flight finish. */
-export async function startApi(app: App, signal: AbortSignal): Promise<{ url: string; stopped: Promise<void> }> {
-  const { broker, config, db, handover, log, temporal, upkeepDeps, upkeepSettings } = app;
-  const api = createApi({
-    intake: app.intake,
-    views: app.views,
-    requests: app.requests,
-    catalog: app.catalog,
-    inbox: app.inbox,
-    workflows: { ...handover, cancel: async (orderId) => void (await handover.cancel(orderId)) },
-    consumers: app.consumers,
-    events: app.events,
-    deadLetters: app.deadLetters,
-    redrives: app.redrives,
-    deliveryWorkflows: app.deliveryWorkflows,
-    sender: app.sender,
-    webhookNetworks: config.EVENKEEL_WEBHOOK_NETWORKS,
-    hasBroker: app.broker !== undefined,
-    readiness: [
-      { name: 'postgres', check: () => db.ping() },
-      { name: 'temporal', optional: true, check: (bound) => pingTemporal(temporal, bound) },
-      ...(broker === undefined ? [] : [{ name: 'rabbitmq', optional: true, check: () => broker.check() }]),
-    ],
-    carrierSecret: config.CARRIER_CALLBACK_SECRET,
-    log,
-    draining: signal,
-  });
-  const server = await listen(api, { host: config.EVENKEEL_HTTP_HOST, port: config.EVENKEEL_HTTP_PORT });
-  log.info({ url: server.url }, 'API listens');
-  const loops = Promise.all([
-    repeat('sweep', config.EVENKEEL_SWEEP_INTERVAL_MS, { signal, log }, () =>
-      sweep(upkeepDeps, SWEEP_GRACE_MS, signal),
-    ),
-    repeat('sweep of delivery', config.EVENKEEL_SWEEP_INTERVAL_MS, { signal, log }, () =>
-      sweepDelivery({ troubles: app.troubles, redrives: app.redrives, workflows: app.deliveryWorkflows, log }, signal),
-    ),
-    takeOrders(app, signal),
-    // The schedule does the same; this round is for when Temporal or every worker is away.
-    repeat('reconcile', UPKEEP_EVERY_MS, { signal, log }, () => reconcile(upkeepDeps, upkeepSettings, { signal })),
-  ]);
-  const drain = async (): Promise<void> => {
-    if (!signal.aborted) await once(signal, 'abort');
-    await server.close();
-    await loops;
-  };
-  return { url: server.url, stopped: drain() };
-}
-
-async function takeOrders(app: App, signal: AbortSignal): Promise<void> {
-  const { config, handover, intake, log, messageInbox: inbox, orderQueue: queue } = app;
-  if (queue === undefined) return;
-  await runOrderIntake(
-    { queue, inbox, intake, handover, log, parseOrder, idempotencyOf },
-    { maxRetries: config.EVENKEEL_AMQP_MAX_RETRIES, prefetch: config.EVENKEEL_AMQP_PREFETCH },
-    signal,
-  );
-}
-
 /** What adapters have to tell and nobody asked for. */
 function reportTo(log: Log): (line: string, error?: Error) => void {
   return (line, error) => (error === undefined ? log.info({}, line) : log.warn({ err: error }, line));
-}
-
-async function pingTemporal({ client }: Temporal, signal: AbortSignal): Promise<void> {
-  await client.withAbortSignal(signal, () => client.workflowService.getSystemInfo({}));
-}
-
-/** Runs a worker until `signal` fires, then drains it. Rejects if it fails by itself. */
-export async function startWorker(app: App, signal: AbortSignal): Promise<{ stopped: Promise<void> }> {
-  const { activities, config, log, temporal } = app;
-  if (!temporal.native) throw new Error('a worker needs a connection of its own kind');
-  const worker = await createWorker({
-    connection: temporal.native,
-    namespace: temporal.namespace,
-    activities,
-    bundle: await workflowBundle(),
-    log,
-    maxConcurrentSteps: config.EVENKEEL_MAX_CONCURRENT_STEPS,
-  });
-  const relay = runRelay(
-    { queue: app.deliveryQueue, sender: app.sender, workflows: app.deliveryWorkflows, log },
-    {
-      policy: {
-        maxStrikes: config.EVENKEEL_DELIVERY_MAX_ATTEMPTS,
-        backoffBaseMs: config.EVENKEEL_DELIVERY_BACKOFF_MS,
-        backoffCapMs: LONGEST_BACKOFF_MS,
-        longestRetryAfterMs: HOUR_MS,
-      },
-      concurrency: config.EVENKEEL_DELIVERY_CONCURRENCY,
-      timeoutMs: config.EVENKEEL_DELIVERY_TIMEOUT_MS,
-    },
-    signal,
-  );
-  log.info({}, 'worker runs');
-  return { stopped: Promise.all([runWorker(worker, signal), relay]).then(() => undefined) };
 }

@@ -1,6 +1,9 @@
-import { connectTemporal, createApp, startApi } from '../app.ts';
+import { connectTemporal } from '../adapters/temporal/connection.ts';
+import { createApp } from '../app.ts';
 import { readConfig, requirePeers } from '../config.ts';
+import { startApi } from '../run-api.ts';
 import { createLogger } from '../telemetry/log.ts';
+import { clientTraceInterceptor } from '../telemetry/temporal-interceptors.ts';
 import { type Run, wantsHelp } from './command.ts';
 
 /** `evenkeel api`: the API alone. It starts, and takes orders, with Temporal away. */
@@ -8,7 +11,7 @@ export const run: Run = async (args, io) => {
   if (wantsHelp(args, io, 'usage: evenkeel api\n\nRuns the API. Settings: evenkeel help config.\n')) return 0;
   const config = requirePeers(readConfig(io.env));
   const log = createLogger(config.EVENKEEL_LOG_LEVEL);
-  const app = createApp(config, await connectTemporal(config, 'client'), log);
+  const app = createApp(config, await connectTemporal(config, 'client', { workflow: [clientTraceInterceptor] }), log);
   try {
     const { url, stopped } = await startApi(app, io.signal);
     io.stderr.write(`evenkeel api listens on ${url}\n`);

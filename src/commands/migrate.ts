@@ -1,7 +1,8 @@
 import { migrate } from '../adapters/postgres/migrate.ts';
 import { ensureSearchAttributes } from '../adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../adapters/temporal/upkeep-schedule.ts';
-import { UPKEEP_SCHEDULE_EVERY_MS, connectTemporal } from '../app.ts';
+import { connectTemporal } from '../adapters/temporal/connection.ts';
+import { UPKEEP_SCHEDULE_EVERY_MS } from '../app.ts';
 import { readConfig, requirePeers } from '../config.ts';
 import { type Run, wantsHelp } from './command.ts';
 
@@ -16,7 +17,7 @@ export const run: Run = async (args, io) => {
   if (wantsHelp(args, io, HELP)) return 0;
   const config = requirePeers(readConfig(io.env));
   await migrate(config.DATABASE_URL);
-  const temporal = await connectTemporal(config, 'client');
+  const temporal = await connectTemporal(config, 'client', {});
   try {
     await ensureSearchAttributes(temporal.client, temporal.namespace);
     await ensureUpkeepSchedule(temporal.client, UPKEEP_SCHEDULE_EVERY_MS);

@@ -6,12 +6,16 @@ import { parseArgs } from 'node:util';
 import { migrate } from '../adapters/postgres/migrate.ts';
 import { ensureSearchAttributes } from '../adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../adapters/temporal/upkeep-schedule.ts';
-import { type App, UPKEEP_SCHEDULE_EVERY_MS, connectTemporal, createApp, startApi, startWorker } from '../app.ts';
+import { connectTemporal } from '../adapters/temporal/connection.ts';
+import { type App, UPKEEP_SCHEDULE_EVERY_MS, createApp } from '../app.ts';
 import { type Config, readConfig, requirePeers } from '../config.ts';
 import { type Parts, startParts } from '../embedded/start-parts.ts';
 import { claimPort } from '../embedded/ports.ts';
 import { submitSamples } from '../samples.ts';
+import { startApi } from '../run-api.ts';
+import { startWorker } from '../run-worker.ts';
 import { createLogger } from '../telemetry/log.ts';
+import { clientTraceInterceptor } from '../telemetry/temporal-interceptors.ts';
 import { installRuntime } from '../workers/worker.ts';
 import { type CommandIo, type Run, UsageError } from './command.ts';
 
@@ -58,7 +62,7 @@ export const run: Run = async (args, io) => {
     const log = createLogger(config.EVENKEEL_LOG_LEVEL, createWriteStream(logFile, { flags: 'a' }));
     installRuntime(log);
     await migrate(wired.DATABASE_URL);
-    const temporal = await connectTemporal(wired, 'worker');
+    const temporal = await connectTemporal(wired, 'worker', { workflow: [clientTraceInterceptor] });
     const app = createApp(wired, temporal, log);
     try {
       await ensureSearchAttributes(temporal.client, temporal.namespace);

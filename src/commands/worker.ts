@@ -1,6 +1,9 @@
-import { connectTemporal, createApp, startWorker } from '../app.ts';
+import { connectTemporal } from '../adapters/temporal/connection.ts';
+import { createApp } from '../app.ts';
 import { readConfig, requirePeers } from '../config.ts';
+import { startWorker } from '../run-worker.ts';
 import { createLogger } from '../telemetry/log.ts';
+import { clientTraceInterceptor } from '../telemetry/temporal-interceptors.ts';
 import { installRuntime } from '../workers/worker.ts';
 import { type Run, wantsHelp } from './command.ts';
 
@@ -10,7 +13,7 @@ export const run: Run = async (args, io) => {
   const config = requirePeers(readConfig(io.env));
   const log = createLogger(config.EVENKEEL_LOG_LEVEL);
   installRuntime(log);
-  const app = createApp(config, await connectTemporal(config, 'worker'), log);
+  const app = createApp(config, await connectTemporal(config, 'worker', { workflow: [clientTraceInterceptor] }), log);
   try {
     const { stopped } = await startWorker(app, io.signal);
     io.stderr.write('evenkeel worker runs\n');

@@ -1,0 +1,77 @@
+import { once } from 'node:events';
+import type { Temporal } from './adapters/temporal/connection.ts';
+import { createApi } from './api/app.ts';
+import { idempotencyOf } from './api/idempotency.ts';
+import { parseOrder } from './api/order-body.ts';
+import { listen } from './api/server.ts';
+import type { App } from './app.ts';
+import { sweepDelivery } from './delivery/delivery-sweep.ts';
+import { runOrderIntake } from './delivery/order-intake.ts';
+import { reconcile } from './delivery/reconciler.ts';
+import { sweep } from './delivery/sweeper.ts';
+import { repeat } from './delivery/upkeep.ts';
+
+/** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
+const UPKEEP_EVERY_MS = 60_000;
+
+/** Serves the API and its share of the upkeep until `signal` fires; then lets what is in flight finish. */
+export async function startApi(app: App, signal: AbortSignal): Promise<{ url: string; stopped: Promise<void> }> {
+  const { broker, config, db, handover, log, temporal, upkeepDeps, upkeepSettings } = app;
+  const api = createApi({
+    intake: app.intake,
+    views: app.views,
+    requests: app.requests,
+    catalog: app.catalog,
+    inbox: app.inbox,
+    workflows: { ...handover, cancel: async (orderId) => void (await handover.cancel(orderId)) },
+    consumers: app.consumers,
+    events: app.events,
+    deadLetters: app.deadLetters,
+    redrives: app.redrives,
+    deliveryWorkflows: app.deliveryWorkflows,
+    sender: app.sender,
+    webhookNetworks: config.EVENKEEL_WEBHOOK_NETWORKS,
+    hasBroker: app.broker !== undefined,
+    readiness: [
+      { name: 'postgres', check: () => db.ping() },
+      { name: 'temporal', optional: true, check: (bound) => pingTemporal(temporal, bound) },
+      ...(broker === undefined ? [] : [{ name: 'rabbitmq', optional: true, check: () => broker.check() }]),
+    ],
+    carrierSecret: config.CARRIER_CALLBACK_SECRET,
+    log,
+    draining: signal,
+  });
+  const server = await listen(api, { host: config.EVENKEEL_HTTP_HOST, port: config.EVENKEEL_HTTP_PORT });
+  log.info({ url: server.url }, 'API listens');
+  const loops = Promise.all([
+    repeat('sweep', config.EVENKEEL_SWEEP_INTERVAL_MS, { signal, log }, () =>
+      sweep(upkeepDeps, upkeepSettings.graceMs, signal),
+    ),
+    repeat('sweep of delivery', config.EVENKEEL_SWEEP_INTERVAL_MS, { signal, log }, () =>
+      sweepDelivery({ troubles: app.troubles, redrives: app.redrives, workflows: app.deliveryWorkflows, log }, signal),
+    ),
+    takeOrders(app, signal),
+    // The schedule does the same; this round is for when Temporal or every worker is away.
+    repeat('reconcile', UPKEEP_EVERY_MS, { signal, log }, () => reconcile(upkeepDeps, upkeepSettings, { signal })),
+  ]);
+  const drain = async (): Promise<void> => {
+    if (!signal.aborted) await once(signal, 'abort');
+    await server.close();
+    await loops;
+  };
+  return { url: server.url, stopped: drain() };
+}
+
+async function takeOrders(app: App, signal: AbortSignal): Promise<void> {
+  const { config, handover, intake, log, messageInbox: inbox, orderQueue: queue } = app;
+  if (queue === undefined) return;
+  await runOrderIntake(
+    { queue, inbox, intake, handover, log, parseOrder, idempotencyOf },
+    { maxRetries: config.EVENKEEL_AMQP_MAX_RETRIES, prefetch: config.EVENKEEL_AMQP_PREFETCH },
+    signal,
+  );
+}
+
+async function pingTemporal({ client }: Temporal, signal: AbortSignal): Promise<void> {
+  await client.withAbortSignal(signal, () => client.workflowService.getSystemInfo({}));
+}
