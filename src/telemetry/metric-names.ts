@@ -8,7 +8,7 @@ import { sloNames } from '../domain/objectives.ts';
 import { orderStatuses } from '../domain/order.ts';
 import { stepNames } from '../domain/steps.ts';
 
-/** A closed list of values: each is initialized to zero. Or how many there can be at most, where they are not known. */
+/** A closed list of values. Or how many there can be at most, where they are not known; one of them is `other`. */
 export type LabelValues = readonly string[] | { readonly atMost: number };
 
 export interface MetricSpec {
@@ -16,6 +16,8 @@ export interface MetricSpec {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: Readonly<Record<string, LabelValues>>;
+  /** Sets of label values at most, where many of all that could be never come together. */
+  readonly series?: number;
   /** Of a histogram: upper bounds, in the unit that the name ends with. */
   readonly buckets?: readonly number[];
   /** Who exports it: every process, or the API's, from records. */
@@ -30,7 +32,7 @@ const quick = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 
 const ended = ['completed', 'partially_completed', 'cancelled', 'rejected'] as const;
 const some = (atMost: number): LabelValues => ({ atMost });
 /** Routes of the API and `(none)`; activities; the consumers that are shown by name and `other`. */
-const routes = some(80);
+const routes = some(60);
 const activities = some(40);
 const consumers = some(21);
 
@@ -205,6 +207,8 @@ export const metrics = {
       route: routes,
       status: ['2xx', '3xx', '4xx', '5xx', 'aborted'],
     },
+    // Each route has a method or two.
+    series: 600,
     from: 'process',
   },
   httpSeconds: {
@@ -261,8 +265,8 @@ export const metrics = {
   deliveryAttempts: {
     name: 'evenkeel_delivery_attempts_total',
     type: 'counter',
-    help: 'Attempts to deliver an event, by what came of it',
-    labels: { type: eventTypes, outcome: ['delivered', 'failed', 'dead'] },
+    help: 'Attempts to deliver an event, by what came of it; `late`: another relay had taken the delivery meanwhile',
+    labels: { type: eventTypes, outcome: ['delivered', 'failed', 'dead', 'late'] },
     from: 'process',
   },
   deliveryAttemptSeconds: {
@@ -314,7 +318,7 @@ export const metrics = {
     name: 'evenkeel_workflows_closed_total',
     type: 'counter',
     help: 'Workflow executions that ended; replays are none',
-    labels: { workflow: some(10), outcome: ['completed', 'failed', 'continued'] },
+    labels: { workflow: some(10), outcome: ['completed', 'failed', 'cancelled', 'continued'] },
     from: 'process',
   },
   workflowMessages: {
@@ -379,7 +383,7 @@ export const metrics = {
     name: 'evenkeel_build_info',
     type: 'gauge',
     help: 'Always 1; tells the version',
-    labels: { version: some(1), node: some(1) },
+    labels: { version: some(2), node: some(2) },
     from: 'process',
   },
 } as const satisfies Readonly<Record<string, MetricSpec>>;

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type MetricKey, type MetricSpec, metrics as specs } from './metric-names.ts';
+import { labelBounds } from './metric-labels.ts';
 
 type Specs = typeof specs;
 type OfType<Type extends MetricSpec['type']> = {
@@ -13,64 +14,97 @@ export type Labels<Key extends MetricKey> = {
     : string;
 };
 
-/** Every metric of a process, by its key. What is not in `metric-names.ts` cannot be exported. */
+/**
+ * Every metric of a process, by its key. What is not in `metric-names.ts` cannot be exported. Never throws: what is no
+ * number, or would make a counter fall, is left out. A label's value that is not of its list, or is one too many, counts
+ * as `other`, whatever the types say: some come from callers.
+ */
 export interface Metrics {
-  /** Adds to a counter. */
+  /** Adds to a counter. By 0 it only makes the series appear. */
   count<Key extends OfType<'counter'>>(key: Key, labels: Labels<Key>, by?: number): void;
   /** Makes a counter show what was counted elsewhere; the caller sees to it that it never falls. */
   countTo<Key extends OfType<'counter'>>(key: Key, labels: Labels<Key>, total: number): void;
   observe<Key extends OfType<'histogram'>>(key: Key, labels: Labels<Key>, value: number): void;
   set<Key extends OfType<'gauge'>>(key: Key, labels: Labels<Key>, value: number): void;
   /** Takes every series of the metric away: better none than one that is not true any more. */
-  clear(key: OfType<'gauge'>): void;
+  clear(key: OfType<'gauge' | 'counter'>): void;
+  /** Has `read` bring metrics up to date before each scrape. It bounds itself in time. */
+  onScrape(read: () => void | Promise<void>): void;
+  /** Runs all that `onScrape` was given. Rejects with the first failure once all have ended. */
+  collect(): Promise<void>;
   readonly registry: Registry;
 }
 
 /**
- * Makes the metrics that `from` exports. Every counter and histogram whose label values are known begins at zero: an
- * alert on a series that does not exist yet would see nothing. Gauges appear when they are first set.
+ * Makes the metrics that `from` exports. Every counter of a process whose label values are known begins at zero: an
+ * alert on a series that does not exist yet would see nothing. What comes from records, and gauges, appear when they
+ * are first set: a zero that nobody has read would look like a reset, and the true value after it like a burst.
  */
 export function createMetrics(from: readonly MetricSpec['from'][], registry = new Registry()): Metrics {
   const counters = new Map<MetricKey, Counter>();
   const gauges = new Map<MetricKey, Gauge>();
   const histograms = new Map<MetricKey, Histogram>();
+  const bounds = new Map(Object.entries<MetricSpec>(specs).map(([key, spec]) => [key, labelBounds(spec)]));
+  const readers: (() => void | Promise<void>)[] = [];
+  const bounded = (key: MetricKey, labels: Readonly<Record<string, string>>): Record<string, string> =>
+    bounds.get(key)?.bound(labels) ?? { ...labels };
+
   for (const [name, spec] of Object.entries<MetricSpec>(specs)) {
     if (!from.includes(spec.from)) continue;
     const key = name as MetricKey;
     const options = { name: spec.name, help: spec.help, labelNames: Object.keys(spec.labels), registers: [registry] };
-    if (spec.type === 'counter') counters.set(key, zeroed(new Counter(options), spec));
-    else if (spec.type === 'gauge') gauges.set(key, new Gauge(options));
+    if (spec.type === 'counter') counters.set(key, new Counter(options));
+    else if (spec.type === 'gauge') gauges.set(key, emptied(new Gauge(options), spec));
     else histograms.set(key, new Histogram({ ...options, buckets: [...(spec.buckets ?? [])] }));
   }
+  for (const [key, counter] of counters) {
+    const spec: MetricSpec = specs[key];
+    emptied(counter, spec);
+    if (spec.from === 'process') for (const labels of combinations(spec)) counter.inc(bounded(key, labels), 0);
+  }
   return {
-    count: (key, labels, by = 1) => counters.get(key)?.inc(plain(labels), by),
+    count(key, labels, by = 1) {
+      if (Number.isFinite(by) && by >= 0) counters.get(key)?.inc(bounded(key, labels), by);
+    },
     countTo(key, labels, total) {
       const counter = counters.get(key);
-      counter?.remove(plain(labels));
-      counter?.inc(plain(labels), total);
+      if (counter === undefined || !Number.isFinite(total) || total < 0) return;
+      const whole = bounded(key, labels);
+      counter.remove(whole);
+      counter.inc(whole, total);
     },
-    observe: (key, labels, value) => histograms.get(key)?.observe(plain(labels), value),
-    set: (key, labels, value) => gauges.get(key)?.set(plain(labels), value),
+    observe(key, labels, value) {
+      if (Number.isFinite(value)) histograms.get(key)?.observe(bounded(key, labels), value);
+    },
+    set(key, labels, value) {
+      if (Number.isFinite(value)) gauges.get(key)?.set(bounded(key, labels), value);
+    },
     clear(key) {
-      gauges.get(key)?.reset();
+      const metric = gauges.get(key) ?? counters.get(key);
+      metric?.reset();
+      if (metric !== undefined) emptied(metric, specs[key]);
+      bounds.get(key)?.forget();
+    },
+    onScrape: (read) => void readers.push(read),
+    async collect() {
+      const ends = await Promise.allSettled(readers.map(async (read) => read()));
+      for (const end of ends) if (end.status === 'rejected') throw end.reason;
     },
     registry,
   };
 }
 
-function plain(labels: object): Record<string, string> {
-  return { ...labels };
+/** prom-client shows a metric without labels as 0 from the beginning, and again after a reset. */
+function emptied<Metric extends Counter | Gauge>(metric: Metric, { labels }: MetricSpec): Metric {
+  if (Object.keys(labels).length === 0) metric.remove({});
+  return metric;
 }
 
-function zeroed(counter: Counter, { labels }: MetricSpec): Counter {
-  const known = Object.entries(labels).map(([label, values]) =>
-    'atMost' in values ? undefined : values.map((value) => ({ [label]: value })),
-  );
-  if (known.some((values) => values === undefined)) return counter;
-  const all = known.reduce<Record<string, string>[]>(
-    (sets, values) => sets.flatMap((set) => (values ?? []).map((value) => ({ ...set, ...value }))),
+/** Every set of label values, where all are known; none otherwise. */
+function combinations({ labels }: MetricSpec): Record<string, string>[] {
+  return Object.entries(labels).reduce<Record<string, string>[]>(
+    (sets, [label, values]) =>
+      'atMost' in values ? [] : sets.flatMap((set) => values.map((value) => ({ ...set, [label]: value }))),
     [{}],
   );
-  for (const set of all) counter.inc(set, 0);
-  return counter;
 }
