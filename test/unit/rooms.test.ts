@@ -80,8 +80,21 @@ const rooms: readonly Room[] = [
   {
     files: 'src/api/**',
     folder: 'src/api',
-    forbidden: ['../adapters/postgres/intake.ts', '../workflows/order.ts', '../delivery/handover.ts', '../config.ts'],
-    allowed: ['./route.ts', '../domain/order.ts', '../telemetry/log.ts', '../workflows/contract.ts', 'express'],
+    forbidden: [
+      '../adapters/postgres/intake.ts',
+      '../workflows/order.ts',
+      '../delivery/handover.ts',
+      '../slo/files.ts',
+      '../config.ts',
+    ],
+    allowed: [
+      './route.ts',
+      '../domain/order.ts',
+      '../telemetry/log.ts',
+      '../workflows/contract.ts',
+      '../slo/budget.ts',
+      'express',
+    ],
     typesFree: true,
   },
   {
@@ -96,6 +109,20 @@ const rooms: readonly Room[] = [
     folder: 'src/telemetry',
     forbidden: ['../api/app.ts', '../adapters/postgres/orders.ts', '../config.ts'],
     allowed: ['./log.ts', '../domain/failures.ts', 'pino'],
+    typesFree: true,
+  },
+  {
+    files: 'src/slo/**',
+    folder: 'src/slo',
+    forbidden: [
+      '../telemetry/metrics.ts',
+      '../api/app.ts',
+      '../config.ts',
+      '../commands/slo.ts',
+      'node:fs/promises',
+      'pg',
+    ],
+    allowed: ['./budget.ts', '../domain/objectives.ts', '../telemetry/metric-names.ts', 'yaml', 'zod'],
     typesFree: true,
   },
   {
