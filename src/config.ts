@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { parseNetwork } from './domain/ip-address.ts';
 
@@ -148,7 +149,7 @@ const schema = z.object({
 type Settings = z.output<typeof schema>;
 
 export interface Config extends Readonly<Settings> {
-  /** All TEMPORAL_* variables as they are: TLS, API key and profile are read by Temporal's own rules. */
+  /** All TEMPORAL_* variables as they are, but for those read from files: TLS, API key and profile are read by Temporal's own rules. */
   readonly temporalEnv: Readonly<Record<string, string>>;
 }
 
@@ -170,22 +171,72 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Reads and checks all settings. An empty variable counts as absent. Throws `ConfigError` that names every bad one. */
+/**
+ * Reads and checks all settings. An empty variable counts as absent. `NAME_FILE` names a file that holds the value of
+ * `NAME`, as secrets are handed to containers. Throws `ConfigError` that names every bad one, and shows no secret.
+ */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
-  const present = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
-  const parsed = schema.safeParse(present);
-  if (parsed.success) {
-    const temporalEnv = Object.fromEntries(
-      Object.entries(env).flatMap(([name, value]) => (name.startsWith('TEMPORAL_') && value ? [[name, value]] : [])),
-    );
+  const variables = Object.fromEntries(
+    Object.entries(env).flatMap(([name, value]) => (value === undefined || value === '' ? [] : [[name, value]])),
+  );
+  const { values, files, problems } = withFiles(variables);
+  const parsed = schema.safeParse(values);
+  const unusable = (parsed.error?.issues ?? []).map((issue) => {
+    const name = issue.path.join('.');
+    const file = files[name];
+    // What we check ourselves quotes the value; what zod checks does not.
+    if (file !== undefined) {
+      return `  ${name}_FILE=${file}: ${issue.code === 'custom' ? 'it holds no usable value' : issue.message}`;
+    }
+    const secret = /SECRET|DATABASE_URL|AMQP_URL/.test(name);
+    return `  ${name}${secret ? '' : `=${JSON.stringify(values[name])}`}: ${issue.message}`;
+  });
+  if (parsed.success && problems.length === 0) {
+    const temporalEnv = Object.fromEntries(Object.entries(values).filter(([name]) => name.startsWith('TEMPORAL_')));
     return Object.freeze({ ...parsed.data, temporalEnv });
   }
-  const problems = parsed.error.issues.map((issue) => {
-    const name = issue.path.join('.');
-    const secret = /SECRET|DATABASE_URL|AMQP_URL/.test(name);
-    return `  ${name}${secret ? '' : `=${JSON.stringify(present[name])}`}: ${issue.message}`;
-  });
-  throw new ConfigError(`these settings cannot be used:\n${problems.join('\n')}\nSee 'evenkeel help config'.`);
+  const all = [...problems, ...unusable].join('\n');
+  throw new ConfigError(`these settings cannot be used:\n${all}\nSee 'evenkeel help config'.`);
+}
+
+/** The only secret that is Temporal's to read and not ours. */
+const FROM_FILES = [...Object.keys(schema.shape), 'TEMPORAL_API_KEY'];
+
+interface FromFiles {
+  readonly values: Readonly<Record<string, string>>;
+  /** Which setting came from which file. */
+  readonly files: Readonly<Record<string, string>>;
+  readonly problems: readonly string[];
+}
+
+function withFiles(variables: Readonly<Record<string, string>>): FromFiles {
+  const values = { ...variables };
+  const files: Record<string, string> = {};
+  const problems: string[] = [];
+  for (const name of FROM_FILES) {
+    const file = variables[`${name}_FILE`];
+    if (file === undefined) continue;
+    delete values[`${name}_FILE`];
+    if (variables[name] !== undefined) problems.push(`  ${name} and ${name}_FILE: set one of them`);
+    else {
+      files[name] = file;
+      const content = contentOf(file);
+      if ('problem' in content) problems.push(`  ${name}_FILE=${file}: ${content.problem}`);
+      else values[name] = content.value;
+    }
+  }
+  return { values, files, problems };
+}
+
+function contentOf(file: string): { readonly value: string } | { readonly problem: string } {
+  try {
+    // Editors and `echo` end a file with a line break that is not meant.
+    const value = readFileSync(file, 'utf8').replace(/\r?\n$/, '');
+    return value === '' ? { problem: 'the file is empty' } : { value };
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    return { problem: `the file cannot be read${code}` };
+  }
 }
 
 /** Name, default and meaning of every setting, for `--help` and the documentation. */

@@ -21,7 +21,10 @@ export function configHelp(width: number): string {
     fallback === '' ? name : `${name}=${fallback}`,
     ...wrap(meaning, Math.max(40, width - 4)).map((line) => `    ${line}`),
   ]);
-  return `Settings are environment variables; behind = stands the default.\n\n${entries.join('\n')}\n`;
+  const intro =
+    'Settings are environment variables; behind = stands the default. Each may come from a file, as secrets do: ' +
+    'NAME_FILE names a file that holds the value of NAME.';
+  return `${wrap(intro, Math.max(40, width)).join('\n')}\n\n${entries.join('\n')}\n`;
 }
 
 function wrap(text: string, width: number): string[] {

@@ -1,4 +1,7 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { ConfigError, describeConfig, readConfig, requirePeers } from '../../src/config.ts';
 import { parseNetwork } from '../../src/domain/ip-address.ts';
 
@@ -56,5 +59,67 @@ describe('the settings', () => {
 
   test('are all described', () => {
     for (const { name, meaning } of describeConfig()) expect([name, meaning === '']).toEqual([name, false]);
+  });
+});
+
+describe('a setting from a file', () => {
+  /** A file with that in it, for the test that runs. */
+  function fileWith(content: string): string {
+    const folder = mkdtempSync(join(tmpdir(), 'evenkeel-config-'));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, 'value');
+    writeFileSync(file, content);
+    return file;
+  }
+
+  test.each(['\n', '\r\n', ''])('is what the file holds, without the line break at its end (%j)', (end) => {
+    const secret = ' sixteen letters or more \n and two lines';
+    const config = readConfig({ CARRIER_CALLBACK_SECRET_FILE: fileWith(secret + end) });
+    expect(config.CARRIER_CALLBACK_SECRET).toBe(secret);
+  });
+
+  test('may be any setting, whatever its type', () => {
+    const env = { EVENKEEL_HTTP_PORT_FILE: fileWith('8181\n'), DATABASE_URL_FILE: fileWith('postgres://u:p@h:1/d\n') };
+    expect(readConfig(env)).toMatchObject({ EVENKEEL_HTTP_PORT: 8181, DATABASE_URL: 'postgres://u:p@h:1/d' });
+  });
+
+  test('is handed on to Temporal, without the variable that names the file', () => {
+    const env = { TEMPORAL_API_KEY_FILE: fileWith('key\n'), TEMPORAL_NAMESPACE_FILE: fileWith('shop\n') };
+    expect(readConfig(env).temporalEnv).toEqual({ TEMPORAL_API_KEY: 'key', TEMPORAL_NAMESPACE: 'shop' });
+  });
+
+  test("leaves alone what is Temporal's own", () => {
+    const env = { TEMPORAL_CONFIG_FILE: '/etc/temporal.toml' };
+    expect(readConfig(env).temporalEnv).toEqual(env);
+  });
+
+  test('counts as absent where the variable is empty', () => {
+    const config = readConfig({ DATABASE_URL_FILE: '', DATABASE_URL: 'postgres://u:p@h:1/d' });
+    expect(config.DATABASE_URL).toBe('postgres://u:p@h:1/d');
+  });
+
+  test('cannot be given beside the setting itself', () => {
+    const file = fileWith('postgres://u:of-the-file@h:1/d');
+    const env = { DATABASE_URL: 'postgres://u:of-the-variable@h:1/d', DATABASE_URL_FILE: file };
+    expect(() => readConfig(env)).toThrow(ConfigError);
+    expect(() => readConfig(env)).toThrow('DATABASE_URL and DATABASE_URL_FILE: set one of them');
+    expect(() => readConfig(env)).not.toThrow(/of-the-(file|variable)/);
+  });
+
+  test('stops the program where its file cannot be read, is a folder, or is empty, and names the file', () => {
+    const nowhere = join(tmpdir(), 'there-is-no-such-file');
+    const [folder, empty] = [tmpdir(), fileWith('\n')];
+    const env = { DATABASE_URL_FILE: nowhere, AMQP_URL_FILE: folder, CARRIER_CALLBACK_SECRET_FILE: empty };
+    expect(() => readConfig(env)).toThrow(`DATABASE_URL_FILE=${nowhere}: the file cannot be read (ENOENT)`);
+    expect(() => readConfig(env)).toThrow(`AMQP_URL_FILE=${folder}: the file cannot be read (EISDIR)`);
+    expect(() => readConfig(env)).toThrow(`CARRIER_CALLBACK_SECRET_FILE=${empty}: the file is empty`);
+  });
+
+  test('is named by its file where it cannot be used, and never shown', () => {
+    const names = ['CARRIER_CALLBACK_SECRET', 'DATABASE_URL', 'EVENKEEL_HTTP_PORT', 'EVENKEEL_WEBHOOK_NETWORKS'];
+    const files = names.map((name) => [`${name}_FILE`, fileWith('hush')] as const);
+    const env = Object.fromEntries(files);
+    for (const [name, file] of files) expect(() => readConfig(env)).toThrow(`${name}=${file}: `);
+    expect(() => readConfig(env)).not.toThrow(/hush/);
   });
 });
