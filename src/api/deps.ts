@@ -2,6 +2,7 @@ import type { Catalog, Inbox, Intake, OrderViews, Requests } from '../domain/ord
 import type { Consumers, DeadLetters, EventViews, Redrives } from '../domain/consumer-ports.ts';
 import type { DeliveryWorkflows, EventSender } from '../domain/delivery-ports.ts';
 import type { Log } from '../telemetry/log.ts';
+import type { Tracing } from '../telemetry/spans.ts';
 import type { WorkflowPort } from './workflows.ts';
 
 /** One request that is over. */
@@ -46,6 +47,8 @@ export interface ApiDeps {
   /** Absent: callbacks are refused. */
   readonly carrierSecret: string | undefined;
   readonly log: Log;
+  /** Absent: nothing is recorded. */
+  readonly tracing?: Tracing;
   /** Told of each request once it is over, within its trace. Must not throw. */
   readonly answered?: (request: AnsweredRequest) => void;
   /** Fires when the process is about to stop: long waits end early and `/readyz` says so. */

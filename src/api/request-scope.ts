@@ -1,24 +1,36 @@
 import type { Request, Response } from 'express';
 import type { Log, LogFields } from '../telemetry/log.ts';
-import { newTraceparent, parseTraceparent, withTraceparent } from '../telemetry/trace-context.ts';
+import { noTracing } from '../telemetry/spans.ts';
+import { parseTraceparent, withTraceparent } from '../telemetry/trace-context.ts';
 import type { ApiDeps } from './deps.ts';
 import type { RequestContext } from './route.ts';
+
+/** Asked every few seconds by whoever keeps the process alive: traces of these would bury the others. */
+const probes: ReadonlySet<string> = new Set(['/livez', '/readyz']);
 
 /** One request from its first byte to its line in the log. */
 export class RequestScope implements RequestContext {
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** A root of its own: what comes from outside is not trusted, only named in the log. */
-  readonly traceparent = newTraceparent();
+  /** A root of its own: what comes from outside is not trusted, only linked and named in the log. */
+  readonly traceparent: string;
   /** The route's path as documented; undefined for none of ours. */
   route: string | undefined;
   #fields: LogFields = {};
 
-  constructor(request: Request, response: Response, deps: Pick<ApiDeps, 'log' | 'draining' | 'answered'>) {
+  constructor(request: Request, response: Response, deps: Pick<ApiDeps, 'log' | 'draining' | 'answered' | 'tracing'>) {
     const startedAt = performance.now();
     const gone = new AbortController();
     const outside = request.get('traceparent');
     const linked = outside === undefined ? undefined : parseTraceparent(outside);
+    const { tracing = noTracing } = deps;
+    const span = (probes.has(request.path) ? noTracing : tracing).begin(request.method, {
+      kind: 'server',
+      root: true,
+      attributes: { 'http.request.method': request.method, 'url.scheme': request.protocol },
+      links: outside === undefined || linked === undefined ? [] : [outside],
+    });
+    this.traceparent = span.traceparent;
     this.log = deps.log;
     this.signal = deps.draining ? AbortSignal.any([gone.signal, deps.draining]) : gone.signal;
     response.once('close', () => {
@@ -29,7 +41,7 @@ export class RequestScope implements RequestContext {
         status: response.headersSent ? response.statusCode : null,
         durationMs: Math.round((performance.now() - startedAt) * 10) / 10,
       };
-      const line = {
+      const line: LogFields = {
         ...answered,
         ...(response.writableFinished ? {} : { aborted: true }),
         ...(linked ? { linkedTraceId: linked.traceId, linkedSpanId: linked.spanId } : {}),
@@ -40,6 +52,16 @@ export class RequestScope implements RequestContext {
         this.log.info(line, 'request');
         deps.answered?.(answered);
       });
+      const { orderId } = line;
+      // Paths and queries may say who somebody is; the route does not.
+      span.rename(`${answered.method} ${answered.route}`);
+      span.note({
+        'http.route': this.route,
+        'http.response.status_code': answered.status ?? undefined,
+        'evenkeel.order.id': typeof orderId === 'string' ? orderId : undefined,
+      });
+      if (answered.status !== null && answered.status >= 500) span.fail(String(answered.status));
+      span.end();
     });
   }
 

@@ -60,7 +60,11 @@ export async function runOrderIntake(
     const arrived = identify(message);
     return inTurn(arrived.messageId, () => handle(message, arrived));
   };
-  await queue.consume(prefetch, (message) => withTraceparent(newTraceparent(), () => inItsTurn(message)), signal);
+  await queue.consume(
+    prefetch,
+    (message) => withTraceparent(currentTraceparent() ?? newTraceparent(), () => inItsTurn(message)),
+    signal,
+  );
 }
 
 /**

@@ -5,6 +5,8 @@ export interface QueuedOrder {
   /** The sender's, if it gave one. */
   readonly messageId: string | undefined;
   readonly idempotencyKey: string | undefined;
+  /** The sender's W3C trace context, not to be trusted and perhaps malformed. */
+  readonly traceparent?: string | undefined;
   readonly body: Uint8Array;
   /** How often a person had it sent again from the dead letters; 0 for one that comes from its sender. */
   readonly round: number;

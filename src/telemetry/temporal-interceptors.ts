@@ -1,43 +1,138 @@
 import type { Context } from '@temporalio/activity';
 import type { WorkflowClientInterceptor } from '@temporalio/client';
-import { CancelledFailure, defaultPayloadConverter } from '@temporalio/common';
-import type { ActivityInterceptors } from '@temporalio/worker';
+import { CancelledFailure, type Headers, defaultPayloadConverter } from '@temporalio/common';
+import type { ActivityInboundCallsInterceptor, ActivityInterceptors } from '@temporalio/worker';
+import type { Considered } from '../workflows/considered.ts';
 import type { Log } from './log.ts';
-import { currentTraceparent, withTraceparent } from './trace-context.ts';
+import { type SpanAttributes, type Tracing, noTracing, orderIdOf, outcomeOf } from './spans.ts';
 
+/** As the workflow's interceptors call them: who caused this, and the trace that the workflow began with. */
 const TRACEPARENT = 'traceparent';
+const FIRST_TRACEPARENT = 'evenkeel-first-traceparent';
 
-/** Starts workflows within the trace of the request that starts them. */
-export const clientTraceInterceptor: WorkflowClientInterceptor = {
-  start(input, next) {
-    const traceparent = currentTraceparent();
-    if (traceparent === undefined) return next(input);
-    const headers = { ...input.headers, [TRACEPARENT]: defaultPayloadConverter.toPayload(traceparent) };
-    return next({ ...input, headers });
-  },
-};
+/** A span for each thing that a workflow is told, whose context goes along in a header. */
+export function clientInterceptor(tracing: Tracing): WorkflowClientInterceptor {
+  const tell = <T>(
+    what: string,
+    workflowId: string | undefined,
+    send: (headers: Headers) => Promise<T>,
+  ): Promise<T> => {
+    const attributes = aboutWorkflow(workflowId);
+    return tracing.span(what, { kind: 'client', attributes }, ({ traceparent }) =>
+      send({ [TRACEPARENT]: defaultPayloadConverter.toPayload(traceparent) }),
+    );
+  };
+  const hooks: Considered<WorkflowClientInterceptor> = {
+    startWithDetails: (input, next) =>
+      tell(`start ${input.workflowType}`, input.options.workflowId, (headers) =>
+        next({ ...input, headers: { ...input.headers, ...headers } }),
+      ),
+    signal: (input, next) =>
+      tell(`signal ${input.signalName}`, input.workflowExecution.workflowId ?? undefined, (headers) =>
+        next({ ...input, headers: { ...input.headers, ...headers } }),
+      ),
+    signalWithStart: (input, next) =>
+      tell(`signal ${input.signalName}`, input.options.workflowId, (headers) =>
+        next({ ...input, headers: { ...input.headers, ...headers } }),
+      ),
+    startUpdate: (input, next) =>
+      tell(`update ${input.updateName}`, input.workflowExecution.workflowId ?? undefined, (headers) =>
+        next({ ...input, headers: { ...input.headers, ...headers } }),
+      ),
+    startUpdateWithStart: (input, next) =>
+      tell(`update ${input.updateName}`, input.workflowStartOptions.workflowId, (headers) =>
+        next({
+          ...input,
+          workflowStartHeaders: { ...input.workflowStartHeaders, ...headers },
+          updateHeaders: { ...input.updateHeaders, ...headers },
+        }),
+      ),
+    // The deprecated form of startWithDetails: with both, a start would be two.
+    start: undefined,
+    // What only looks causes nothing.
+    query: undefined,
+    describe: undefined,
+    // Temporal takes no headers with these.
+    cancel: undefined,
+    terminate: undefined,
+  };
+  return hooks as WorkflowClientInterceptor;
+}
 
-/** Runs each activity attempt within its workflow's trace, and logs the ones that fail: once, with what to search for. */
-export function activityInterceptors(log: Log): (context: Context) => ActivityInterceptors {
-  return ({ info }) => ({
-    inbound: {
-      async execute(input, next) {
-        const payload = input.headers[TRACEPARENT];
-        const traceparent: unknown = payload && defaultPayloadConverter.fromPayload(payload);
-        const run = async (): Promise<unknown> => {
+/**
+ * Runs each activity attempt in a span of its own, below whatever caused it: the request that the order came by, or the
+ * callback, cancellation or decision that the workflow heard last; then it is linked to the trace that the order began
+ * with. Logs the attempts that fail: once, with what to search for.
+ */
+export function activityInterceptors(
+  log: Log,
+  tracing: Tracing = noTracing,
+): (context: Context) => ActivityInterceptors {
+  return ({ info }) => {
+    const { activityType, attempt, isLocal, workflowExecution } = info;
+    const { workflowId } = workflowExecution ?? {};
+    const inbound: Considered<ActivityInboundCallsInterceptor> = {
+      execute(input, next) {
+        const cause = textOf(input.headers, TRACEPARENT);
+        const first = textOf(input.headers, FIRST_TRACEPARENT);
+        const options = {
+          attributes: {
+            ...aboutWorkflow(workflowId),
+            ...aboutInput(input.args[0]),
+            'evenkeel.activity.attempt': attempt,
+            'evenkeel.activity.local': isLocal,
+          },
+          links: first === undefined || first === cause ? [] : [first],
+          parent: cause,
+          root: cause === undefined,
+        };
+        return tracing.span(`activity ${activityType}`, options, async (span) => {
           try {
-            return await next(input);
+            const result = await next(input);
+            span.note({ 'evenkeel.outcome': outcomeOf(result) });
+            return result;
           } catch (error) {
             if (!(error instanceof CancelledFailure)) {
-              const { activityType, attempt, isLocal, workflowExecution } = info;
-              const { workflowId } = workflowExecution ?? {};
               log.warn({ err: error, activityType, attempt, isLocal, workflowId }, 'activity attempt failed');
             }
             throw error;
           }
-        };
-        return typeof traceparent === 'string' ? withTraceparent(traceparent, run) : run();
+        });
       },
-    },
-  });
+    };
+    const considered: Considered<ActivityInterceptors> = {
+      inbound: inbound as ActivityInboundCallsInterceptor,
+      // Only the SDK's own log and metrics go out that way.
+      outbound: undefined,
+    };
+    return considered as ActivityInterceptors;
+  };
 }
+
+function textOf(headers: Headers, name: string): string | undefined {
+  const payload = headers[name];
+  const text: unknown = payload && defaultPayloadConverter.fromPayload(payload);
+  return typeof text === 'string' ? text : undefined;
+}
+
+function aboutWorkflow(workflowId: string | undefined): SpanAttributes {
+  return { 'evenkeel.workflow.id': workflowId, 'evenkeel.order.id': workflowId && orderIdOf(workflowId) };
+}
+
+/** Of what a step is given: which step it is, and of what. */
+function aboutInput(input: unknown): SpanAttributes {
+  const given = typeof input === 'object' && input !== null ? (input as Readonly<Record<string, unknown>>) : {};
+  const id = (name: string): string | undefined => {
+    const value = given[name];
+    return typeof value === 'string' ? value : undefined;
+  };
+  return {
+    'evenkeel.step.key': id('key'),
+    'evenkeel.fulfillment.id': id('fulfillmentId'),
+    'evenkeel.consumer.id': id('consumerId'),
+    'evenkeel.redrive.id': id('redriveId'),
+  };
+}
+
+/** As `clientInterceptor`, recording nothing. */
+export const clientTraceInterceptor: WorkflowClientInterceptor = clientInterceptor(noTracing);

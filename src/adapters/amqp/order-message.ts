@@ -24,6 +24,11 @@ export function idempotencyKeyOf(message: Message): string | undefined {
   return typeof key === 'string' ? key.slice(0, KEY_READ) : undefined;
 }
 
+export function traceparentOf(headers: Headers): string | undefined {
+  const { traceparent } = headers;
+  return typeof traceparent === 'string' ? traceparent : undefined;
+}
+
 /** The largest that fits into the inbox's column. */
 const LARGEST_ROUND = 2_147_483_647;
 

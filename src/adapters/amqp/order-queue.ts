@@ -3,7 +3,7 @@ import type { ConfirmChannel, ConsumeMessage } from 'amqplib';
 import type { MessageFailure, OrderQueue, QueuedOrder } from '../../domain/message-ports.ts';
 import type { Broker, BrokerOptions } from './broker.ts';
 import { type Lane, PublishFailure, laneOn } from './lane.ts';
-import { headersOf, idempotencyKeyOf, messageIdOf, publishCopy, roundOf } from './order-message.ts';
+import { headersOf, idempotencyKeyOf, messageIdOf, publishCopy, roundOf, traceparentOf } from './order-message.ts';
 import { DEAD_EXCHANGE, SUBMIT_QUEUE, declareTopology, retryQueue } from './order-topology.ts';
 import { YOUNG_MS } from './reconnection.ts';
 import { unless } from './unless.ts';
@@ -138,6 +138,7 @@ function queuedOrder(
   return {
     messageId: messageIdOf(message),
     idempotencyKey: idempotencyKeyOf(message),
+    traceparent: traceparentOf(headers),
     body: message.content,
     round: roundOf(headers),
     lost: on.lost,

@@ -8,13 +8,15 @@ import { unless } from './unless.ts';
 export interface PublisherOptions {
   /** One attempt takes no longer, in milliseconds. */
   readonly timeoutMs: number;
+  /** The trace context of the attempt; without one the consumer gets the event's. */
+  readonly traceparent?: () => string | undefined;
 }
 
 /**
  * Publishes events to topic exchanges, which it declares. An event counts as delivered when the broker confirmed it and
  * had a queue for it. Without a broker every attempt fails with `broker_unavailable`, and says that AMQP_URL is not set.
  */
-export function amqpPublisher(broker: Broker | undefined, { timeoutMs }: PublisherOptions): EventSender {
+export function amqpPublisher(broker: Broker | undefined, { timeoutMs, traceparent }: PublisherOptions): EventSender {
   /** One for each exchange, because the broker closes the channel over one that it refuses. */
   const lanes = new Map<string, Promise<Lane>>();
 
@@ -67,7 +69,8 @@ export function amqpPublisher(broker: Broker | undefined, { timeoutMs }: Publish
   ): Promise<void> => {
     if (broker === undefined) throw new BrokerUnavailable('AMQP_URL is not set: there is no RabbitMQ to publish to');
     if (broker.blocked !== undefined) throw blockedBy(broker.blocked);
-    const send = (lane: Lane) => lane.publish(exchange, routingKey, Buffer.from(event.body), propertiesOf(event));
+    const send = (lane: Lane) =>
+      lane.publish(exchange, routingKey, Buffer.from(event.body), propertiesOf(event, traceparent?.()));
     try {
       await send(await laneOf(broker, exchange));
     } catch (error) {
@@ -133,8 +136,12 @@ function causeOf(error: unknown): AttemptResult['cause'] {
 }
 
 /** The CloudEvents binding for AMQP is for version 1.0 of the protocol; structured mode needs the content type alone. */
-function propertiesOf(event: OutgoingEvent) {
-  const { time, traceparent } = JSON.parse(event.body) as { readonly time?: string; readonly traceparent?: string };
+function propertiesOf(event: OutgoingEvent, current: string | undefined) {
+  const { time, traceparent: ofEvent } = JSON.parse(event.body) as {
+    readonly time?: string;
+    readonly traceparent?: string;
+  };
+  const traceparent = current ?? ofEvent;
   const seconds = Math.floor(Date.parse(time ?? '') / 1000);
   return {
     persistent: true,

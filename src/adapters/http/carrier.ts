@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { Carrier } from '../../domain/provider-ports.ts';
-import { ProviderClient } from './provider-client.ts';
+import { ProviderClient, type ProviderOptions } from './provider-client.ts';
 
 const booked = z.object({
   outcome: z.literal('booked'),
@@ -16,8 +16,8 @@ const cancelAnswer = z.union([cancelled, alreadyDispatched]);
 const lookupAnswer = z.object({ result: z.union([booked, refused, cancelled, alreadyDispatched]) });
 
 /** The carrier at `baseUrl`, under its path `/carrier`. One try per call; failures as `ProviderClient` says. */
-export function httpCarrier(baseUrl: string): Carrier & { close(): Promise<void> } {
-  const client = new ProviderClient('carrier', baseUrl);
+export function httpCarrier(baseUrl: string, options: ProviderOptions = {}): Carrier & { close(): Promise<void> } {
+  const client = new ProviderClient('carrier', baseUrl, options);
   return {
     close: () => client.close(),
     async book(key, { orderId, fulfillmentId, location, address, items }, attempt) {

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { PaymentGateway } from '../../domain/provider-ports.ts';
-import { ProviderClient } from './provider-client.ts';
+import { ProviderClient, type ProviderOptions } from './provider-client.ts';
 
 const authorized = z.object({ outcome: z.literal('authorized'), authorizationId: z.string().min(1) });
 const declined = z.object({ outcome: z.literal('declined'), reason: z.string().min(1) });
@@ -19,8 +19,11 @@ const lookupAnswer = z.object({ result: z.union([authorized, declined, captured,
  * The payment gateway at `baseUrl`, under its path `/payments`. One try per call; failures as `ProviderClient` says.
  * No failure ever contains the payment token.
  */
-export function httpPaymentGateway(baseUrl: string): PaymentGateway & { close(): Promise<void> } {
-  const client = new ProviderClient('payment gateway', baseUrl);
+export function httpPaymentGateway(
+  baseUrl: string,
+  options: ProviderOptions = {},
+): PaymentGateway & { close(): Promise<void> } {
+  const client = new ProviderClient('payment gateway', baseUrl, options);
   return {
     close: () => client.close(),
     async authorize(key, { orderId, amountMinor, currency, token }, attempt) {

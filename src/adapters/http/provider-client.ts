@@ -14,6 +14,11 @@ const notNow: ReadonlySet<number> = new Set([408, 409, 425]);
 
 const problemSchema = z.object({ code: z.string().regex(/^[a-z0-9_.-]{1,60}$/) });
 
+export interface ProviderOptions {
+  /** The trace context of whoever calls now, sent along. */
+  readonly traceparent?: () => string | undefined;
+}
+
 interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -48,11 +53,13 @@ export class ProviderClient {
   readonly #name: string;
   readonly #pool: Pool;
   readonly #prefix: string;
+  readonly #traceparent: () => string | undefined;
 
   /** `name` is what failures call it. No limit on connections: how many calls run at a time is for the caller. */
-  constructor(name: string, baseUrl: string) {
+  constructor(name: string, baseUrl: string, { traceparent = () => undefined }: ProviderOptions = {}) {
     const url = new URL(baseUrl);
     this.#name = name;
+    this.#traceparent = traceparent;
     this.#prefix = url.pathname.replace(/\/+$/, '');
     this.#pool = new Pool(url.origin, { headersTimeout: LAST_RESORT_MS, bodyTimeout: LAST_RESORT_MS });
   }
@@ -78,6 +85,7 @@ export class ProviderClient {
   }
 
   async #send({ method, path, key, body }: ProviderCall<unknown>, { signal }: Attempt): Promise<Answer> {
+    const traceparent = this.#traceparent();
     try {
       const response = await this.#pool.request({
         method,
@@ -86,6 +94,7 @@ export class ProviderClient {
           accept: 'application/json',
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(key === undefined ? {} : { 'idempotency-key': key }),
+          ...(traceparent === undefined ? {} : { traceparent }),
         },
         body: body === undefined ? null : JSON.stringify(body),
         signal,

@@ -16,6 +16,8 @@ export interface WebhookOptions {
   readonly networks: readonly string[];
   /** Instead of the system's resolver. */
   readonly resolve?: Resolve;
+  /** The trace context of the attempt; without one the consumer gets the event's. */
+  readonly traceparent?: () => string | undefined;
 }
 
 const LARGEST_ANSWER_BYTES = 64 * 1024;
@@ -27,7 +29,7 @@ const KEPT_ANSWER_BYTES = 4 * 1024;
  * are not followed. At most 64 KiB of an answer are read, none of it decompressed; one that is longer is cut off there
  * and judged by its status. Throws `RangeError` for a network that is none.
  */
-export function httpWebhooks({ timeoutMs, networks, resolve }: WebhookOptions): EventSender {
+export function httpWebhooks({ timeoutMs, networks, resolve, traceparent }: WebhookOptions): EventSender {
   const allowed = networks.map(parseNetwork);
   const closing = new AbortController();
   const agent = guardedAgent({ timeoutMs, allowed, resolve, closed: closing.signal });
@@ -59,7 +61,7 @@ export function httpWebhooks({ timeoutMs, networks, resolve }: WebhookOptions): 
         'content-type': 'application/cloudevents+json; charset=utf-8',
         'user-agent': 'evenkeel/1',
         'accept-encoding': 'identity',
-        ...traceContext(event),
+        ...traceContext(traceparent?.(), event),
         ...signedHeaders({ id: event.eventId, body, nowMs: startedAt.getTime() }, secrets),
       };
       const over = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
@@ -91,7 +93,7 @@ function textOf({ headers, chunks, bytes }: Heard): string {
   return new TextDecoder().decode(whole.subarray(0, KEPT_ANSWER_BYTES), { stream });
 }
 
-function traceContext({ body }: OutgoingEvent): Readonly<Record<string, string>> {
-  const { traceparent } = JSON.parse(body) as { readonly traceparent?: string };
+function traceContext(current: string | undefined, { body }: OutgoingEvent): Readonly<Record<string, string>> {
+  const traceparent = current ?? (JSON.parse(body) as { readonly traceparent?: string }).traceparent;
   return traceparent === undefined ? {} : { traceparent };
 }
