@@ -47,3 +47,15 @@ export interface ConsumerSli extends SloCounts {
   readonly consumerId: string;
   readonly name: string;
 }
+
+/** Of one objective, on one day in UTC. */
+export interface SloDay extends SloCounts {
+  readonly slo: SloName;
+  /** `2026-10-31` */
+  readonly day: string;
+}
+
+export interface SloHistory {
+  /** The days of a month in UTC (`2026-10`), oldest first; one without any event, good, bad or excluded, is left out. */
+  days(month: string): Promise<readonly SloDay[]>;
+}
