@@ -56,7 +56,7 @@ export function parseObjectives(files: readonly SourceFile[]): Objectives {
     const read = documentsOf(file);
     findings.push(...read.findings);
     for (const document of read.documents) {
-      const kind = anyKind.safeParse(document.value);
+      const kind = anyKind.safeParse(document.value, { reportInput: true });
       if (!kind.success) {
         findings.push(...findingsOf(kind.error, document));
         continue;
