@@ -34,7 +34,10 @@ export async function workflowBundle(): Promise<WorkflowBundle> {
 export async function buildBundle(): Promise<WorkflowBundle> {
   return bundleWorkflowCode({
     workflowsPath: here(`../workflows/index.${extension}`),
-    workflowInterceptorModules: [here(`../workflows/interceptors.${extension}`)],
+    workflowInterceptorModules: [
+      here(`../workflows/interceptors.${extension}`),
+      here(`../workflows/metrics-interceptors.${extension}`),
+    ],
     logger: new DefaultLogger('WARN'),
   });
 }

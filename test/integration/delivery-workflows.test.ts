@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { temporalDeliveryWorkflows } from '../../src/adapters/temporal/delivery-workflows.ts';
 import type { DeliveryWorkflows } from '../../src/domain/delivery-ports.ts';
 import { freePort } from '../../src/embedded/ports.ts';
+import { workflowSinks } from '../../src/telemetry/temporal-metrics.ts';
 import { workflowBundle } from '../../src/workers/bundle.ts';
 import { ORDERS_TASK_QUEUE, consumerWorkflowIdOf, redriveWorkflowIdOf } from '../../src/workflows/contract.ts';
 import { MemoryConsumer } from '../support/memory-consumer.ts';
@@ -46,6 +47,7 @@ async function withWorker(delivery: MemoryDelivery, work: () => Promise<void>): 
     taskQueue: ORDERS_TASK_QUEUE,
     workflowBundle: await workflowBundle(),
     activities: delivery.activities(),
+    sinks: workflowSinks(undefined),
   });
   await worker.runUntil(work);
   await native.close();

@@ -4,6 +4,8 @@ import { DefaultLogger, Runtime, Worker, makeTelemetryFilterString } from '@temp
 import type { Attention } from '../../src/domain/step-ports.ts';
 import type { DecisionAction } from '../../src/domain/steps.ts';
 import { workflowIdOf } from '../../src/domain/steps.ts';
+import type { Metrics } from '../../src/telemetry/metrics.ts';
+import { activityMetrics, workflowSinks } from '../../src/telemetry/temporal-metrics.ts';
 import { workflowBundle } from '../../src/workers/bundle.ts';
 import {
   ORDERS_TASK_QUEUE,
@@ -37,6 +39,13 @@ export interface BeginOptions extends WorldOptions {
   readonly given?: (world: World) => void;
   /** The first thing that the workflow hears is a cancellation. */
   readonly cancelledBeforeStart?: boolean;
+}
+
+export interface ShopOptions {
+  /** Where activities and workflows are counted. */
+  readonly metrics?: Metrics;
+  /** With none, each workflow task replays the whole history. */
+  readonly cachedWorkflows?: number;
 }
 
 /** The SDK gives the server five seconds to come up, and offers no setting: on a busy machine it is asked again. */
@@ -75,7 +84,7 @@ export class Shop {
   }
 
   /** `testServerPath` is the executable of the time-skipping test server. */
-  static async open(testServerPath: string): Promise<Shop> {
+  static async open(testServerPath: string, { metrics, cachedWorkflows }: ShopOptions = {}): Promise<Shop> {
     Runtime.install({
       logger: new DefaultLogger('ERROR'),
       telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) } },
@@ -99,6 +108,9 @@ export class Shop {
       taskQueue: ORDERS_TASK_QUEUE,
       workflowBundle: await workflowBundle(),
       activities: fakeActivities(worldOf, delivery),
+      interceptors: { activity: metrics === undefined ? [] : [activityMetrics(metrics)] },
+      sinks: workflowSinks(metrics),
+      ...(cachedWorkflows === undefined ? {} : { maxCachedWorkflows: cachedWorkflows }),
     });
     return new Shop(env, worker, worlds, delivery);
   }
