@@ -1,0 +1,10 @@
+// Whether something answers with 2xx: node ops/compose/healthy.js [URL]. For health checks in an image without curl.
+const { EVENKEEL_HTTP_PORT: port = '8080' } = process.env;
+const url = process.argv[2] ?? `http://127.0.0.1:${port}/livez`;
+try {
+  const { ok, status } = await fetch(url, { signal: AbortSignal.timeout(4_000), redirect: 'error' });
+  if (!ok) throw new Error(`status ${status}`);
+} catch (error) {
+  console.error(`${url}: ${error.cause?.message ?? error.message}`);
+  process.exitCode = 1;
+}
