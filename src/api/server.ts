@@ -5,6 +5,8 @@ export interface ListenOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** What an operator sets them by, for the message. Default: the API's. */
+  readonly settings?: { readonly host: string; readonly port: string };
   /** How long `close` lets requests in flight finish, in milliseconds. Default 10 s. */
   readonly drainMs?: number;
 }
@@ -16,6 +18,8 @@ export interface Listening {
   close(): Promise<void>;
 }
 
+const apiSettings = { host: 'EVENKEEL_HTTP_HOST', port: 'EVENKEEL_HTTP_PORT' };
+
 /** Thrown when the address cannot be listened on; names the setting. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
@@ -26,7 +30,7 @@ export class ListenError extends Error {
  * connection for ever. Throws `ListenError`.
  */
 export async function listen(app: RequestListener, options: ListenOptions): Promise<Listening> {
-  const { host, port, drainMs = 10_000 } = options;
+  const { host, port, settings = apiSettings, drainMs = 10_000 } = options;
   let closing = false;
   const server = createServer(
     { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, connectionsCheckingInterval: 5_000 },
@@ -40,7 +44,7 @@ export async function listen(app: RequestListener, options: ListenOptions): Prom
   );
   server.on('clientError', answerUnreadable);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
+    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, { host, port, settings })));
     server.listen(port, host, resolve);
   });
   return {
@@ -73,13 +77,16 @@ function answerUnreadable(error: NodeJS.ErrnoException, socket: Socket): void {
   );
 }
 
-function explain(error: NodeJS.ErrnoException, host: string, port: number): ListenError {
+function explain(
+  error: NodeJS.ErrnoException,
+  { host, port, settings }: Required<Pick<ListenOptions, 'host' | 'port' | 'settings'>>,
+): ListenError {
   const reason =
     error.code === 'EADDRINUSE'
-      ? `port ${port} of ${host} is taken; set EVENKEEL_HTTP_PORT to a free one, or to 0 for any`
+      ? `port ${port} of ${host} is taken; set ${settings.port} to a free one, or to 0 for any`
       : error.code === 'EACCES'
-        ? `port ${port} of ${host} is not allowed to this user; set EVENKEEL_HTTP_PORT to one above 1023`
-        : `cannot listen on port ${port} of ${host} (${error.message}); check EVENKEEL_HTTP_HOST and EVENKEEL_HTTP_PORT`;
+        ? `port ${port} of ${host} is not allowed to this user; set ${settings.port} to one above 1023`
+        : `cannot listen on port ${port} of ${host} (${error.message}); check ${settings.host} and ${settings.port}`;
   return new ListenError(reason, { cause: error });
 }
 

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type MetricKey, type MetricSpec, metrics as specs } from './metric-names.ts';
 import { labelBounds } from './metric-labels.ts';
+import { shared } from './shared.ts';
 
 type Specs = typeof specs;
 type OfType<Type extends MetricSpec['type']> = {
@@ -28,7 +29,7 @@ export interface Metrics {
   set<Key extends OfType<'gauge'>>(key: Key, labels: Labels<Key>, value: number): void;
   /** Takes every series of the metric away: better none than one that is not true any more. */
   clear(key: OfType<'gauge' | 'counter'>): void;
-  /** Has `read` bring metrics up to date before each scrape. It bounds itself in time. */
+  /** Has `read` bring metrics up to date before each scrape; one that still runs is not run again beside itself. */
   onScrape(read: () => void | Promise<void>): void;
   /** Runs all that `onScrape` was given. Rejects with the first failure once all have ended. */
   collect(): Promise<void>;
@@ -45,7 +46,7 @@ export function createMetrics(from: readonly MetricSpec['from'][], registry = ne
   const gauges = new Map<MetricKey, Gauge>();
   const histograms = new Map<MetricKey, Histogram>();
   const bounds = new Map(Object.entries<MetricSpec>(specs).map(([key, spec]) => [key, labelBounds(spec)]));
-  const readers: (() => void | Promise<void>)[] = [];
+  const readers: (() => Promise<void>)[] = [];
   const bounded = (key: MetricKey, labels: Readonly<Record<string, string>>): Record<string, string> =>
     bounds.get(key)?.bound(labels) ?? { ...labels };
 
@@ -85,9 +86,9 @@ export function createMetrics(from: readonly MetricSpec['from'][], registry = ne
       if (metric !== undefined) emptied(metric, specs[key]);
       bounds.get(key)?.forget();
     },
-    onScrape: (read) => void readers.push(read),
+    onScrape: (read) => void readers.push(shared(async () => read())),
     async collect() {
-      const ends = await Promise.allSettled(readers.map(async (read) => read()));
+      const ends = await Promise.allSettled(readers.map((read) => read()));
       for (const end of ends) if (end.status === 'rejected') throw end.reason;
     },
     registry,
