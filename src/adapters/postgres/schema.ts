@@ -197,7 +197,7 @@ export interface Tables {
     excluded: Generated<number>;
   };
   slo_totals: { slo: SloName; good: Generated<number>; bad: Generated<number>; excluded: Generated<number> };
-  slo_cursors: { pass: string; judged_until: Date };
+  slo_cursors: { pass: string; reached: Generated<Date>; judged_until: Generated<Date> };
 }
 
 /** Read as a value, written as its JSON text: the driver would turn an array into a PostgreSQL array. */

@@ -24,13 +24,22 @@ create table slo_totals (
   bad bigint not null default 0,
   excluded bigint not null default 0
 );
+insert into slo_totals (slo) values ('order-processing'), ('human-decision'), ('delivery-dispatch'),
+  ('delivery-platform'), ('delivery-end-to-end'), ('api-availability'), ('consumer-lag');
 
--- Up to when each pass of the judge has judged everything.
+-- What was before an objective was measured is no part of it.
 create table slo_cursors (
   pass text collate "C" primary key,
-  judged_until timestamptz(3) not null
+  -- Everything that happened up to here is judged: by its own time, so that another threshold judges nothing again.
+  reached timestamptz(3) not null default now(),
+  -- Everything that was to be judged up to here is judged.
+  judged_until timestamptz(3) not null default now()
 );
+insert into slo_cursors (pass) values ('orders'), ('attentions-closed'), ('attentions-overdue'), ('events'),
+  ('lag-minutes');
 
 create index attentions_opened on attentions (opened_at);
 create index attentions_closed on attentions (closed_at) where closed_at is not null;
+-- What a consumer was at some moment is asked for each delivery that was late.
+create index consumer_changes_by_time on consumer_changes (consumer_id, at, id);
 `;
