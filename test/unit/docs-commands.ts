@@ -11,6 +11,7 @@ import { describeConfig } from '../../src/config.ts';
 import vitest from '../../vitest.config.ts';
 import { fakes, orderId } from './api-fakes.ts';
 import { commandsOf, splitAssignments } from './docs-shell.ts';
+import { problemsOfDocker, problemsOfPeer } from './docs-tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const inCheckout = (path: string): boolean => existsSync(`${root}${path}`);
@@ -18,10 +19,18 @@ export const inCheckout = (path: string): boolean => existsSync(`${root}${path}`
 const { scripts } = z
   .object({ scripts: z.record(z.string(), z.string()) })
   .parse(JSON.parse(readFileSync(`${root}package.json`, 'utf8')));
-const settings = new Set([...describeConfig().map(({ name }) => name), 'TEMPORAL_TEST_SERVER_PATH', 'XDG_CACHE_HOME']);
+const settings = new Set([
+  ...describeConfig().map(({ name }) => name),
+  'TEMPORAL_TEST_SERVER_PATH',
+  'XDG_CACHE_HOME',
+  'PGAPPNAME',
+]);
 const routes = apiRoutes(fakes());
-/** What needs no proof here. */
-const plainTools = new Set(['cat', 'cd', 'git']);
+/** What needs no proof here; amtool and temporal have one of their own, test/integration/runbooks.test.ts. */
+const plainTools = new Set(['cat', 'cd', 'git', 'seq', 'xargs', 'psql', 'amtool', 'temporal']);
+
+/** Their first word is one of a few, and no name. */
+const withVerbs = new Set(['audit', 'consumers', 'dead-letters', 'slo']);
 
 /** What cannot work of a script; empty if nothing. */
 export async function problemsOf(script: string): Promise<string[]> {
@@ -49,7 +58,9 @@ async function problemsOfCommand([name, ...args]: readonly string[]): Promise<st
     case 'node':
       return args[0]?.startsWith('-') || inCheckout(args[0] ?? '') ? [] : [`there is no ${args[0]} to run`];
     case 'curl':
-      return problemsOfCurl(args);
+      return problemsOfPeer(curlRequest(args)) ?? problemsOfCurl(args);
+    case 'docker':
+      return problemsOfDocker(args);
     default:
       return plainTools.has(name) ? [] : [`nobody knows whether '${name}' is right`];
   }
@@ -83,8 +94,10 @@ async function problemsOfNpx([tool = '', ...args]: readonly string[]): Promise<s
 async function problemsOfEvenkeel([command = 'help', ...args]: readonly string[]): Promise<string[]> {
   if (!new RegExp(`^ {2}${command} `, 'm').test(usage())) return [`evenkeel has no command '${command}'`];
   const help = await helpOf(command);
-  return args
-    .filter((word) => word.startsWith('--') && !new RegExp(`${word.replace(/=.*/, '')}(?![\\w-])`).test(help))
+  const [verb] = args;
+  const words = args.filter((word) => word.startsWith('--') || (word === verb && withVerbs.has(command)));
+  return words
+    .filter((word) => !new RegExp(`(?<![\\w-])${word.replace(/=.*/, '')}(?![\\w-])`).test(help))
     .map((word) => `evenkeel ${command} has no ${word}`);
 }
 
