@@ -61,7 +61,7 @@ export const throttledWithin = (consumerId: Sql, from: Sql, to: Sql): Sql => sql
       select a.started_at + a.duration_ms * interval '1 millisecond' as ended_at from attempts a
       where a.consumer_id = ${consumerId} and a.outcome = 'failed' and a.cause = any(${overloaded})
         and a.started_at > ${from} - interval '5 minutes' and a.started_at <= ${to}
-      order by a.started_at desc limit 1
+      order by a.started_at desc, a.duration_ms desc limit 1
     ) f
   ), false))`;
 
