@@ -14,7 +14,15 @@ const current = new AsyncLocalStorage<string>();
 
 /** Makes a root of a new trace, sampled, as the value of a `traceparent` header. */
 export function newTraceparent(): string {
-  return formatTraceparent({ traceId: nonZeroHex(16), spanId: nonZeroHex(8), sampled: true });
+  return formatTraceparent({ traceId: newTraceId(), spanId: newSpanId(), sampled: true });
+}
+
+export function newTraceId(): string {
+  return nonZeroHex(16);
+}
+
+export function newSpanId(): string {
+  return nonZeroHex(8);
 }
 
 export function formatTraceparent({ traceId, spanId, sampled }: TraceContext): string {

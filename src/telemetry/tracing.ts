@@ -12,7 +12,7 @@ import {
 } from '@opentelemetry/sdk-trace';
 import type { Log } from './log.ts';
 import { type Span, type SpanAttributes, type Tracing, aboveOf, noTracing, unrecorded, within } from './spans.ts';
-import { currentTraceparent, formatTraceparent, parseTraceparent } from './trace-context.ts';
+import { currentTraceparent, formatTraceparent, newSpanId, newTraceId, parseTraceparent } from './trace-context.ts';
 
 export interface TracingOptions {
   /** Where an OTLP receiver listens, by HTTP: `http://127.0.0.1:4318`. Undefined: nothing is recorded. */
@@ -59,6 +59,7 @@ export function startTracing({ endpoint, ratio, service, version, log }: Tracing
       'service.version': version,
       'service.instance.id': `${hostname()}:${process.pid}`,
     }),
+    idGenerator: { generateTraceId: newTraceId, generateSpanId: newSpanId },
     sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(ratio) }),
     spanProcessors: [
       new BatchSpanProcessor({

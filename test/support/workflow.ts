@@ -1,10 +1,13 @@
 import { TestWorkflowEnvironment } from '@temporalio/testing';
-import type { WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
+import type { ClientInterceptors, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { DefaultLogger, Runtime, Worker, makeTelemetryFilterString } from '@temporalio/worker';
 import type { Attention } from '../../src/domain/step-ports.ts';
 import type { DecisionAction } from '../../src/domain/steps.ts';
 import { workflowIdOf } from '../../src/domain/steps.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
+import type { Log } from '../../src/telemetry/log.ts';
+import type { Tracing } from '../../src/telemetry/spans.ts';
+import { activityInterceptors, clientInterceptor } from '../../src/telemetry/temporal-interceptors.ts';
 import { activityMetrics, workflowSinks } from '../../src/telemetry/temporal-metrics.ts';
 import { workflowBundle } from '../../src/workers/bundle.ts';
 import {
@@ -44,19 +47,28 @@ export interface BeginOptions extends WorldOptions {
 export interface ShopOptions {
   /** Where activities and workflows are counted. */
   readonly metrics?: Metrics;
+  /** Where what the tests tell workflows, and activities, are recorded. */
+  readonly tracing?: Tracing;
   /** With none, each workflow task replays the whole history. */
   readonly cachedWorkflows?: number;
 }
 
+const silentLog: Log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+
 /** The SDK gives the server five seconds to come up, and offers no setting: on a busy machine it is asked again. */
-async function startTestServer(path: string, triesLeft = 12): Promise<TestWorkflowEnvironment> {
+async function startTestServer(
+  path: string,
+  interceptors: ClientInterceptors,
+  triesLeft = 12,
+): Promise<TestWorkflowEnvironment> {
   try {
     return await TestWorkflowEnvironment.createTimeSkipping({
       server: { executable: { type: 'existing-path', path } },
+      client: { interceptors },
     });
   } catch (error) {
     if (triesLeft === 1 || !String(error).includes('did not start within')) throw error;
-    return await startTestServer(path, triesLeft - 1);
+    return await startTestServer(path, interceptors, triesLeft - 1);
   }
 }
 
@@ -84,13 +96,13 @@ export class Shop {
   }
 
   /** `testServerPath` is the executable of the time-skipping test server. */
-  static async open(testServerPath: string, { metrics, cachedWorkflows }: ShopOptions = {}): Promise<Shop> {
+  static async open(testServerPath: string, { metrics, tracing, cachedWorkflows }: ShopOptions = {}): Promise<Shop> {
     Runtime.install({
       logger: new DefaultLogger('ERROR'),
       telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'ERROR', other: 'ERROR' }) } },
       shutdownSignals: [],
     });
-    const env = await startTestServer(testServerPath);
+    const env = await startTestServer(testServerPath, tracing ? { workflow: [clientInterceptor(tracing)] } : {});
     // The test server can add search attributes and cannot list them.
     await env.connection.operatorService.addSearchAttributes({
       namespace: 'default',
@@ -108,7 +120,12 @@ export class Shop {
       taskQueue: ORDERS_TASK_QUEUE,
       workflowBundle: await workflowBundle(),
       activities: fakeActivities(worldOf, delivery),
-      interceptors: { activity: metrics === undefined ? [] : [activityMetrics(metrics)] },
+      interceptors: {
+        activity: [
+          ...(tracing === undefined ? [] : [activityInterceptors(silentLog, tracing)]),
+          ...(metrics === undefined ? [] : [activityMetrics(metrics)]),
+        ],
+      },
       sinks: workflowSinks(metrics),
       ...(cachedWorkflows === undefined ? {} : { maxCachedWorkflows: cachedWorkflows }),
     });
