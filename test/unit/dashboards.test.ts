@@ -53,7 +53,7 @@ describe.each(files)('$path', ({ board }) => {
       expect(gridPos.x + gridPos.w).toBeLessThanOrEqual(24);
       for (let x = gridPos.x; x < gridPos.x + gridPos.w; x += 1) {
         for (let y = gridPos.y; y < gridPos.y + gridPos.h; y += 1) {
-          expect(taken.get(`${x},${y}`), title).toBeUndefined();
+          expect(taken.get(`${x},${y}`)).toBeUndefined();
           taken.set(`${x},${y}`, title);
         }
       }
@@ -72,9 +72,9 @@ describe.each(files)('$path', ({ board }) => {
     const { datasources } = z
       .object({ datasources: z.array(z.object({ uid: z.string(), type: z.string() })) })
       .parse(parse(readFileSync(`${ops}grafana/provisioning/datasources/evenkeel.yml`, 'utf8')));
-    const known = datasources.map(({ uid, type }) => `${type} ${uid}`);
+    const known = new Set(datasources.map(({ uid, type }) => `${type} ${uid}`));
     const used = board.panels.flatMap(({ datasource }) => (datasource ? [`${datasource.type} ${datasource.uid}`] : []));
-    expect(used.filter((source) => !known.includes(source))).toEqual([]);
+    expect(used.filter((source) => !known.has(source))).toEqual([]);
   });
 });
 
