@@ -37,4 +37,4 @@ Of add:
 `;
 
 /** `evenkeel consumers` */
-export const run = withVerbs(HELP, { list, show, ping, pause, resume, enable, delete: remove, add });
+export const run = withVerbs(HELP, { list, show, ping, pause, resume, enable, delete: remove, add }, 'list');

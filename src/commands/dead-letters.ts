@@ -44,4 +44,4 @@ Of retry:
 `;
 
 /** `evenkeel dead-letters` */
-export const run = withVerbs(HELP, { list, show, retry, edit, discard, redrive });
+export const run = withVerbs(HELP, { list, show, retry, edit, discard, redrive }, 'list');

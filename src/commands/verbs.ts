@@ -1,16 +1,20 @@
 import { type ApiClient, createApiClient, Interrupted } from './api-client.ts';
 import { type CommandIo, type Run, UsageError } from './command.ts';
 
-/** A command that does several things: `evenkeel <command> [<verb>] …`, where no verb means `list`. */
-export function withVerbs(help: string, verbs: Readonly<Record<string, Run>> & { readonly list: Run }): Run {
-  const known = new Map(Object.entries(verbs));
+/** A command that does several things: `evenkeel <command> [<verb>] …`, where no verb means `usual`. */
+export function withVerbs<Verb extends string>(
+  help: string,
+  verbs: Readonly<Record<Verb, Run>>,
+  usual: NoInfer<Verb>,
+): Run {
+  const known = new Map<string, Run>(Object.entries<Run>(verbs));
   return async (args, io) => {
     if (args.includes('--help') || args.includes('-h')) {
       io.stdout.write(help);
       return 0;
     }
     const [word, ...rest] = args;
-    if (word === undefined || word.startsWith('-')) return verbs.list(args, io);
+    if (word === undefined || word.startsWith('-')) return verbs[usual](args, io);
     const verb = known.get(word);
     if (!verb) throw new UsageError(`'${word}' means nothing here; it takes ${[...known.keys()].join(', ')}`);
     return verb(rest, io);
