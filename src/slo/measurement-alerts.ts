@@ -92,7 +92,7 @@ function factsStale(source: keyof typeof factsOf): AlertRule {
   const gone = [readAt, ...factsOf[source].map((key) => metrics[key].name)].map((series) => `absent(${series})`);
   return {
     alert: 'FactsStale',
-    expr: [`time() - max(${readAt}) > 120`, ...gone].join('\nor '),
+    expr: `max(\n  ${[`time() - max(${readAt}) > 120`, ...gone].join('\n  or ')}\n)`,
     forSeconds: 60,
     labels: { ...page, source },
     summary: `What the API's processes know from ${source} is out of date`,

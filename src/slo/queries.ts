@@ -73,11 +73,9 @@ export function select(metric: string, labels: Readonly<Record<string, string>> 
  * recorded at the beginning, it is the difference to the least within the window.
  */
 export function riseOf(recordedSum: string, window: WindowName, pace: Pace): string {
-  const seconds = windowSeconds[window];
-  // Looking at every sample of a month would be dear, and the least of a few thousand is as good.
-  const step = seconds > windowSeconds['3d'] ? `:${pace.of(300)}` : '';
-  const least = `min_over_time(${recordedSum}[${pace.of(seconds)}${step}])`;
-  const before = `${recordedSum} offset ${pace.of(seconds)}`;
+  const length = pace.of(windowSeconds[window]);
+  const least = `min_over_time(${recordedSum}[${length}])`;
+  const before = `${recordedSum} offset ${length}`;
   return `${recordedSum} - ((${least} < ${before}) or ${before} or ${least})`;
 }
 
