@@ -67,7 +67,7 @@ const rowOf = (stdout: string, name: string): readonly string[] =>
     ?.split(/ {2,}/) ?? [];
 
 test.each([
-  [['explain'], "'explain' means nothing here; it takes status, report, gate, lint"],
+  [['explain'], "'explain' means nothing here; it takes status, report, gate, lint, generate"],
   [['status', 'all'], "'all' is one word too many"],
   [['report', '--month', '2026-13'], "--month takes a month such as 2026-10, not '2026-13'"],
   [['report', '--month', 'october'], "not 'october'"],
