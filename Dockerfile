@@ -15,7 +15,8 @@ FROM ${NODE_IMAGE} AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json ./
 # The optional ones are what `evenkeel start` brings to a laptop (PostgreSQL) and what the bundle is built with.
-RUN npm ci --no-audit --no-fund --omit=dev --omit=optional
+RUN npm ci --no-audit --no-fund --omit=dev --omit=optional \
+ && rm -rf node_modules/@temporalio/core-bridge/releases/*-apple-* node_modules/@temporalio/core-bridge/releases/*-windows-*
 
 FROM ${NODE_IMAGE}
 LABEL org.opencontainers.image.title="evenkeel" \
