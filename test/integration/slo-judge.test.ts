@@ -1,5 +1,6 @@
 /** That the judge counts what a count by hand counts: each thing once, whoever judges and whenever. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { withAuditRecords } from '../../src/adapters/postgres/audit-records.ts';
 import { postgresSloRecords } from '../../src/adapters/postgres/slo-records.ts';
 import type { SloCounts } from '../../src/domain/objectives.ts';
 import { type History, randomHistory, writeHistory } from '../support/slo-histories.ts';
@@ -152,11 +153,10 @@ describe('a transaction that is still open', () => {
     expect(await count()).toEqual({ good: 1, bad: 0, excluded: 0 });
   });
 
-  test('of the audit, or of anybody else, holds up nothing: these write nothing that is judged', async () => {
+  test('is not waited for where it is the audit, or somebody else: these write nothing that is judged', async () => {
     await store.begin(Date.now() - 1_000);
     await store.admin.query('begin; select 1');
-    await store.another().transaction(async (trx) => {
-      await trx.executeQuery({ sql: `set local application_name = 'evenkeel audit'`, parameters: [] } as never);
+    await withAuditRecords(store.another(), async () => {
       await store.admin.query(order, ['quick']);
       await store.admin.query('commit; select pg_sleep(0.01)');
       await judgeAll(store.records(), soon);

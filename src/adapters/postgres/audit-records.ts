@@ -9,6 +9,8 @@ import type { Database, Queries } from './database.ts';
 export function withAuditRecords<T>(db: Database, work: (records: AuditRecords) => Promise<T>): Promise<T> {
   return db.transaction(async (trx) => {
     await sql`set transaction isolation level repeatable read, read only`.execute(trx);
+    // It writes nothing, and may last: the judge need not wait for it.
+    await sql`set local application_name = 'evenkeel audit'`.execute(trx);
     // Whoever prints findings to a slow terminal is not frozen.
     await sql`set local idle_in_transaction_session_timeout = 0`.execute(trx);
     await sql`set local statement_timeout = '60s'`.execute(trx);

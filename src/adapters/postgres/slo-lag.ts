@@ -48,7 +48,7 @@ async function countConsumers(trx: Queries): Promise<number> {
  * A minute that nobody measured is bad.
  */
 export function lagVerdicts({ first, last, isMeasured }: LagMinutes, thresholds: Thresholds): Sql {
-  const lagging = isLagging(thresholds['consumer-lag']);
+  const lagging = isLagging(last, thresholds['consumer-lag']);
   return sql`
     select 'consumer-lag' as slo, m.until - interval '1 millisecond' as due, case
         when coalesce(${heldAt(sql`c.id`, sql`m.until`)}, c.state <> 'enabled') then 'excluded'
@@ -59,14 +59,17 @@ export function lagVerdicts({ first, last, isMeasured }: LagMinutes, thresholds:
 }
 
 /** Whether what it had not got at the minute's end was that old: it waits still, or was settled since. */
-function isLagging(thresholdMs: number): Sql {
-  const old = sql`d.created_at <= m.until - ${thresholdMs} * interval '1 millisecond' and not d.is_late`;
+function isLagging(until: Date, thresholdMs: number): Sql {
+  const end = sql`${until}::timestamptz`;
+  const isOld = sql`(d.created_at <= ${end} - ${thresholdMs} * interval '1 millisecond' and not d.is_late)`;
+  // Each in the order of its index: asked whether some exist, PostgreSQL may read all.
   return sql`(coalesce((
       select true from deliveries d
-      where d.consumer_id = c.id and d.status = 'pending' and ${old} order by d.next_attempt_at limit 1
-    ), false) or exists (
-      select from attempts a cross join lateral (
-        select from deliveries d where d.id = a.delivery_id and d.settled_at > m.until and ${old} offset 0
+      where d.consumer_id = c.id and d.status = 'pending' and ${isOld} order by d.next_attempt_at limit 1
+    ), false) or coalesce((
+      select true from attempts a cross join lateral (
+        select from deliveries d where d.id = a.delivery_id and d.settled_at > ${end} and ${isOld} offset 0
       ) d
-      where a.consumer_id = c.id and a.started_at > m.until - ${LONGEST_ATTEMPT}))`;
+      where a.consumer_id = c.id and a.started_at > ${end} - ${LONGEST_ATTEMPT} order by a.started_at limit 1
+    ), false))`;
 }
