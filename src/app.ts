@@ -14,6 +14,7 @@ import { postgresDeadLetters } from './adapters/postgres/dead-letters.ts';
 import { postgresDeliveryQueue } from './adapters/postgres/delivery-queue.ts';
 import { postgresEffects } from './adapters/postgres/effects.ts';
 import { postgresEventViews } from './adapters/postgres/event-views.ts';
+import { postgresFacts } from './adapters/postgres/facts.ts';
 import { postgresInbox } from './adapters/postgres/inbox.ts';
 import { postgresIntake } from './adapters/postgres/intake.ts';
 import { postgresMessageInbox } from './adapters/postgres/message-inbox.ts';
@@ -22,17 +23,25 @@ import { postgresOutstanding } from './adapters/postgres/outstanding.ts';
 import { postgresRedrives } from './adapters/postgres/redrives.ts';
 import { postgresRequests } from './adapters/postgres/requests.ts';
 import { postgresScreening } from './adapters/postgres/screening.ts';
+import { postgresSloHistory } from './adapters/postgres/slo-history.ts';
+import { postgresSloRecords } from './adapters/postgres/slo-records.ts';
 import { postgresStock } from './adapters/postgres/stock.ts';
 import { postgresViews } from './adapters/postgres/views.ts';
 import type { Temporal } from './adapters/temporal/connection.ts';
 import { temporalDeliveryWorkflows } from './adapters/temporal/delivery-workflows.ts';
+import { temporalTaskQueues } from './adapters/temporal/task-queues.ts';
 import { temporalOrderWorkflows } from './adapters/temporal/order-workflows.ts';
 import type { WiredConfig } from './config.ts';
 import { createHandover } from './delivery/handover.ts';
 import { createSender } from './delivery/sender.ts';
 import { type UpkeepDeps, createUpkeep } from './delivery/upkeep.ts';
 import { recordedPayments, recordedShipping } from './domain/provider-effects.ts';
+import type { Instruments } from './instruments.ts';
+import { measuredQueue } from './telemetry/delivery-metrics.ts';
+import { tracedOrderQueue, tracedSender } from './telemetry/delivery-spans.ts';
 import type { Log } from './telemetry/log.ts';
+import { measuredCarrier, measuredGateway } from './telemetry/provider-metrics.ts';
+import { tracedCarrier, tracedGateway } from './telemetry/provider-spans.ts';
 import { currentTraceparent } from './telemetry/trace-context.ts';
 
 const HOUR_MS = 3_600_000;
@@ -50,11 +59,20 @@ export const UPKEEP_SCHEDULE_EVERY_MS = 5 * 60_000;
 export type App = ReturnType<typeof createApp>;
 
 /** Everything but the processes: stores, providers and the workflows behind their ports. */
-export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
-  const db = connect(config.DATABASE_URL, { pool: config.EVENKEEL_DATABASE_POOL, traceparent: currentTraceparent });
+export function createApp(config: WiredConfig, temporal: Temporal, instruments: Instruments) {
+  const { log, metrics, tracing } = instruments;
+  const traceparent = currentTraceparent;
+  const db = connect(config.DATABASE_URL, {
+    pool: config.EVENKEEL_DATABASE_POOL,
+    traceparent,
+    observer: instruments.store,
+  });
   const journal = postgresEffects(db);
-  const gateway = httpPaymentGateway(config.PAYMENT_GATEWAY_URL);
-  const carrier = httpCarrier(config.CARRIER_URL);
+  const gateway = tracedGateway(
+    measuredGateway(httpPaymentGateway(config.PAYMENT_GATEWAY_URL, { traceparent }), metrics),
+    tracing,
+  );
+  const carrier = tracedCarrier(measuredCarrier(httpCarrier(config.CARRIER_URL, { traceparent }), metrics), tracing);
   const payments = recordedPayments(journal, gateway);
   const shipping = recordedShipping(journal, carrier);
   const outstanding = postgresOutstanding(db);
@@ -88,8 +106,8 @@ export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
   const broker = config.AMQP_URL === undefined ? undefined : connectBroker(config.AMQP_URL, { report });
   const timeoutMs = config.EVENKEEL_DELIVERY_TIMEOUT_MS;
   const sender = createSender({
-    http: httpWebhooks({ timeoutMs, networks: config.EVENKEEL_WEBHOOK_NETWORKS }),
-    amqp: amqpPublisher(broker, { timeoutMs }),
+    http: httpWebhooks({ timeoutMs, networks: config.EVENKEEL_WEBHOOK_NETWORKS, traceparent }),
+    amqp: amqpPublisher(broker, { timeoutMs, traceparent }),
   });
   const upkeepSettings = {
     graceMs: SWEEP_GRACE_MS,
@@ -103,6 +121,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
     config,
     temporal,
     log,
+    instruments,
     db,
     intake: postgresIntake(db),
     views: postgresViews(db),
@@ -111,16 +130,20 @@ export function createApp(config: WiredConfig, temporal: Temporal, log: Log) {
     inbox: postgresInbox(db),
     handover,
     broker,
-    orderQueue: broker && amqpOrderQueue(broker, { report }),
+    orderQueue: broker && tracedOrderQueue(amqpOrderQueue(broker, { report }), tracing),
     messageInbox: postgresMessageInbox(db),
     consumers: postgresConsumers(db),
     events: postgresEventViews(db),
     deadLetters: postgresDeadLetters(db),
     redrives,
     troubles,
-    deliveryQueue: postgresDeliveryQueue(db),
+    deliveryQueue: measuredQueue(postgresDeliveryQueue(db), metrics),
     deliveryWorkflows,
-    sender,
+    sender: tracedSender(sender, tracing),
+    slo: postgresSloRecords(db),
+    sloHistory: postgresSloHistory(db),
+    facts: postgresFacts(db),
+    taskQueues: temporalTaskQueues(temporal.client, { deadlineMs: TEMPORAL_DEADLINE_MS }),
     upkeepDeps,
     upkeepSettings,
     activities: createActivities({

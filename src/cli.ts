@@ -27,6 +27,7 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'send orders among the dead letters of RabbitMQ on their way again',
     load: () => import('./commands/replay-orders.ts'),
   },
+  slo: { summary: 'objectives, their budgets, and the rules made from them', load: () => import('./commands/slo.ts') },
   audit: {
     summary: 'compare the records with each other and name what does not add up',
     load: () => import('./commands/audit.ts'),

@@ -7,16 +7,24 @@ import { listen } from './api/server.ts';
 import type { App } from './app.ts';
 import { sweepDelivery } from './delivery/delivery-sweep.ts';
 import { runOrderIntake } from './delivery/order-intake.ts';
+import { runJudge } from './delivery/judge.ts';
 import { reconcile } from './delivery/reconciler.ts';
+import { createRequestCounter } from './delivery/request-counter.ts';
 import { sweep } from './delivery/sweeper.ts';
 import { repeat } from './delivery/upkeep.ts';
+import { loadObjectives } from './slo/files.ts';
+import { thresholdsOf } from './slo/openslo.ts';
+import { httpMetrics } from './telemetry/http-metrics.ts';
 
 /** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
 const UPKEEP_EVERY_MS = 60_000;
 
 /** Serves the API and its share of the upkeep until `signal` fires; then lets what is in flight finish. */
 export async function startApi(app: App, signal: AbortSignal): Promise<{ url: string; stopped: Promise<void> }> {
-  const { broker, config, db, handover, log, temporal, upkeepDeps, upkeepSettings } = app;
+  const { broker, config, db, handover, instruments, log, slo, temporal, upkeepDeps, upkeepSettings } = app;
+  const { objectives, sla } = await loadObjectives(config.EVENKEEL_SLO_DIR);
+  const requests = createRequestCounter(slo, log);
+  const measured = httpMetrics(instruments.metrics);
   const api = createApi({
     intake: app.intake,
     views: app.views,
@@ -38,12 +46,25 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
       ...(broker === undefined ? [] : [{ name: 'rabbitmq', optional: true, check: () => broker.check() }]),
     ],
     carrierSecret: config.CARRIER_CALLBACK_SECRET,
+    slo,
+    sloHistory: app.sloHistory,
+    objectives,
+    sla,
     log,
+    tracing: instruments.tracing,
+    answered(answered) {
+      measured(answered);
+      requests.count(answered);
+    },
     draining: signal,
   });
   const server = await listen(api, { host: config.EVENKEEL_HTTP_HOST, port: config.EVENKEEL_HTTP_PORT });
   log.info({ url: server.url }, 'API listens');
+  /** After the last answer, which counts too. */
+  const answeredAll = new AbortController();
+  const counting = requests.run(answeredAll.signal);
   const loops = Promise.all([
+    runJudge({ records: slo, log }, thresholdsOf(objectives), signal),
     repeat('sweep', config.EVENKEEL_SWEEP_INTERVAL_MS, { signal, log }, () =>
       sweep(upkeepDeps, upkeepSettings.graceMs, signal),
     ),
@@ -57,7 +78,8 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
   const drain = async (): Promise<void> => {
     if (!signal.aborted) await once(signal, 'abort');
     await server.close();
-    await loops;
+    answeredAll.abort();
+    await Promise.all([loops, counting]);
   };
   return { url: server.url, stopped: drain() };
 }

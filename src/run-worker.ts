@@ -1,5 +1,6 @@
 import type { App } from './app.ts';
 import { runRelay } from './delivery/relay.ts';
+import { activityInterceptors } from './telemetry/temporal-interceptors.ts';
 import { workflowBundle } from './workers/bundle.ts';
 import { createWorker, runWorker } from './workers/worker.ts';
 
@@ -8,7 +9,7 @@ const LONGEST_BACKOFF_MS = 6 * HOUR_MS;
 
 /** Runs a worker until `signal` fires, then drains it. Rejects if it fails by itself. */
 export async function startWorker(app: App, signal: AbortSignal): Promise<{ stopped: Promise<void> }> {
-  const { activities, config, log, temporal } = app;
+  const { activities, config, instruments, log, temporal } = app;
   if (!temporal.native) throw new Error('a worker needs a connection of its own kind');
   const worker = await createWorker({
     connection: temporal.native,
@@ -17,6 +18,8 @@ export async function startWorker(app: App, signal: AbortSignal): Promise<{ stop
     bundle: await workflowBundle(),
     log,
     maxConcurrentSteps: config.EVENKEEL_MAX_CONCURRENT_STEPS,
+    metrics: instruments.metrics,
+    interceptors: [activityInterceptors(log, instruments.tracing)],
   });
   const relay = runRelay(
     { queue: app.deliveryQueue, sender: app.sender, workflows: app.deliveryWorkflows, log },

@@ -17,6 +17,7 @@ import { redriveRoutes } from './redrives.ts';
 import { RequestScope } from './request-scope.ts';
 import { send, sendProblem } from './respond.ts';
 import type { Route } from './route.ts';
+import { sloRoutes } from './slos.ts';
 
 /** The version of the API, not of the program. */
 const version = '1.0.0';
@@ -33,6 +34,7 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...deadLetterRoutes(deps),
     ...catalogRoutes(deps),
     ...callbackRoutes(deps),
+    ...sloRoutes(deps),
     ...healthRoutes(deps),
   ];
   return [...described, ...docsRoutes(described, version)];

@@ -6,8 +6,7 @@ import { parseArgs } from 'node:util';
 import { migrate } from '../adapters/postgres/migrate.ts';
 import { ensureSearchAttributes } from '../adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../adapters/temporal/upkeep-schedule.ts';
-import { connectTemporal } from '../adapters/temporal/connection.ts';
-import { type App, UPKEEP_SCHEDULE_EVERY_MS, createApp } from '../app.ts';
+import { type App, UPKEEP_SCHEDULE_EVERY_MS } from '../app.ts';
 import { type Config, readConfig, requirePeers } from '../config.ts';
 import { type Parts, startParts } from '../embedded/start-parts.ts';
 import { claimPort } from '../embedded/ports.ts';
@@ -15,7 +14,7 @@ import { submitSamples } from '../samples.ts';
 import { startApi } from '../run-api.ts';
 import { startWorker } from '../run-worker.ts';
 import { createLogger } from '../telemetry/log.ts';
-import { clientTraceInterceptor } from '../telemetry/temporal-interceptors.ts';
+import { sdkMetricsOf, withApp } from '../with-app.ts';
 import { installRuntime } from '../workers/worker.ts';
 import { type CommandIo, type Run, UsageError } from './command.ts';
 
@@ -60,17 +59,14 @@ export const run: Run = async (args, io) => {
     });
     const logFile = join(config.EVENKEEL_DATA_DIR, 'logs', 'evenkeel.log');
     const log = createLogger(config.EVENKEEL_LOG_LEVEL, createWriteStream(logFile, { flags: 'a' }));
-    installRuntime(log);
+    installRuntime(log, sdkMetricsOf(wired));
     await migrate(wired.DATABASE_URL);
-    const temporal = await connectTemporal(wired, 'worker', { workflow: [clientTraceInterceptor] });
-    const app = createApp(wired, temporal, log);
-    try {
-      await ensureSearchAttributes(temporal.client, temporal.namespace);
-      await ensureUpkeepSchedule(temporal.client, UPKEEP_SCHEDULE_EVERY_MS);
+    await withApp(wired, log, 'all', async (app) => {
+      const { client, namespace } = app.temporal;
+      await ensureSearchAttributes(client, namespace);
+      await ensureUpkeepSchedule(client, UPKEEP_SCHEDULE_EVERY_MS);
       await Promise.race([serve(app, parts, { samples: words.samples, logFile }, io, say), parts.failed]);
-    } finally {
-      await app.close();
-    }
+    });
     return 0;
   } finally {
     await parts.stop();
@@ -80,7 +76,7 @@ export const run: Run = async (args, io) => {
 
 /** Runs API and worker until the signal fires, and both have drained. */
 async function serve(
-  app: App,
+  app: App & { readonly metricsUrl: string },
   parts: Parts,
   { samples, logFile }: { samples: boolean; logFile: string },
   io: CommandIo,
@@ -94,6 +90,7 @@ async function serve(
   if (parts.temporalUiUrl) say(`  Temporal UI   ${parts.temporalUiUrl}`);
   if (parts.databaseUrl) say(`  PostgreSQL    ${parts.databaseUrl}`);
   if (parts.sandboxUrl) say(`  Sandbox       ${parts.sandboxUrl}   (pretend payment gateway and carrier)`);
+  say(`  Metrics       ${app.metricsUrl}`);
   say(`  Log           ${logFile}`);
   if (samples && isNew) {
     const submitted = await submitSamples(api.url, io);

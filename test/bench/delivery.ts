@@ -69,6 +69,7 @@ async function start(): Promise<Running> {
   const program = new Program(['start', '--no-samples'], {
     EVENKEEL_DATA_DIR: join(folder, 'data'),
     EVENKEEL_HTTP_PORT: String(port),
+    EVENKEEL_METRICS_PORT: '0',
     EVENKEEL_TEMPORAL_PORT: String(await freePort()),
     EVENKEEL_TEMPORAL_UI_PORT: String(await freePort()),
   });

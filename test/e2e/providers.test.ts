@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { connectTemporal } from '../../src/adapters/temporal/connection.ts';
 import { createApp } from '../../src/app.ts';
 import { readConfig, requirePeers } from '../../src/config.ts';
+import { createInstruments } from '../../src/instruments.ts';
 import { reconcile } from '../../src/delivery/reconciler.ts';
 import { createLogger } from '../../src/telemetry/log.ts';
 import { audit } from '../support/audit.ts';
@@ -84,7 +85,8 @@ test('an authorization that lands after its undo found nothing is found when the
 /** One round of the reconciler that waits for nothing. */
 async function reconcileNow(): Promise<void> {
   const config = requirePeers(readConfig(stack().env));
-  const app = createApp(config, await connectTemporal(config, 'client', {}), createLogger('silent'));
+  const instruments = createInstruments(config, createLogger('silent'), 'worker');
+  const app = createApp(config, await connectTemporal(config, 'client', {}), instruments);
   try {
     const settings = { ...app.upkeepSettings, idleMs: 0, standstillMs: 3_600_000, unknownMs: 0 };
     await reconcile(app.upkeepDeps, settings, { signal: AbortSignal.timeout(30_000) });

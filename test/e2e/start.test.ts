@@ -24,6 +24,7 @@ beforeEach(async () => {
   env = {
     EVENKEEL_DATA_DIR: join(folder, 'all of it'),
     EVENKEEL_HTTP_PORT: String(api),
+    EVENKEEL_METRICS_PORT: '0',
     EVENKEEL_TEMPORAL_PORT: String(temporal),
     EVENKEEL_TEMPORAL_UI_PORT: String(ui),
     TEMPORAL_CLI_PATH: inject('temporalCliPath'),

@@ -231,6 +231,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       CARRIER_URL: sandbox.url,
       CARRIER_CALLBACK_SECRET: callbackSecret,
       EVENKEEL_HTTP_PORT: String(port),
+      EVENKEEL_METRICS_PORT: '0',
       EVENKEEL_SWEEP_INTERVAL_MS: '300',
       EVENKEEL_WEBHOOK_NETWORKS: '127.0.0.0/8,::1/128',
       ...options.env,

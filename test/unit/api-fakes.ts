@@ -6,6 +6,7 @@ import { listen } from '../../src/api/server.ts';
 import type { AttentionView, OrderView } from '../../src/domain/order-ports.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
 import { type Asked, deliveryFakes, orderId } from './api-delivery-fakes.ts';
+import { sloFakes } from './api-slo-fakes.ts';
 
 export { orderId };
 export const carrierSecret = 'a secret between the two of us';
@@ -104,6 +105,7 @@ export function fakes(): Fakes {
   return {
     calls,
     lines,
+    ...sloFakes(),
     intake: {
       accept: (...args) => asked({ kind: 'created', order: orderView() }, 'intake.accept', ...args),
     },

@@ -1,0 +1,42 @@
+import { connectTemporal } from './adapters/temporal/connection.ts';
+import { serveMetrics } from './api/metrics-server.ts';
+import { type App, createApp } from './app.ts';
+import type { Config, WiredConfig } from './config.ts';
+import { type Role, createInstruments } from './instruments.ts';
+import type { Log } from './telemetry/log.ts';
+import type { RuntimeOptions } from './workers/worker.ts';
+import { processMetrics } from './telemetry/process-metrics.ts';
+
+/** Where the SDK serves its own metrics, as the settings say. */
+export function sdkMetricsOf({ EVENKEEL_METRICS_HOST: host, EVENKEEL_SDK_METRICS_PORT: port }: Config): RuntimeOptions {
+  return port === 0 ? {} : { sdkMetrics: `${host}:${port}` };
+}
+
+/** Wires a process, serves its metrics while `work` runs, and closes everything after it, whatever came of it. */
+export async function withApp<T>(
+  config: WiredConfig,
+  log: Log,
+  role: Role,
+  work: (app: App & { readonly metricsUrl: string }) => Promise<T>,
+): Promise<T> {
+  const instruments = createInstruments(config, log, role);
+  const { client, metrics, tracing, version } = instruments;
+  try {
+    const temporal = await connectTemporal(config, role === 'api' ? 'client' : 'worker', client);
+    const app = createApp(config, temporal, instruments);
+    try {
+      processMetrics(metrics, { version, pool: () => app.db.pool() });
+      const address = { host: config.EVENKEEL_METRICS_HOST, port: config.EVENKEEL_METRICS_PORT };
+      const served = await serveMetrics([metrics], address, log);
+      try {
+        return await work({ ...app, metricsUrl: `${served.url}/metrics` });
+      } finally {
+        await served.close();
+      }
+    } finally {
+      await app.close();
+    }
+  } finally {
+    await tracing.stop();
+  }
+}
