@@ -27,6 +27,8 @@ export function storeSpans(tracing: Tracing): Required<Pick<StoreObserver, 'stat
   };
   return {
     statement({ sql, durationMs, failed }) {
+      // Says nothing that the COMMIT or the first statement does not say.
+      if (sql === 'begin') return;
       const { name, operation, table, text } = summaryOf(sql);
       tracing.past(name, durationMs, () => ({
         kind: 'client',
@@ -42,14 +44,15 @@ export function storeSpans(tracing: Tracing): Required<Pick<StoreObserver, 'stat
   };
 }
 
-const writes = /\b(insert into|update|delete from)\s+"?(\w+)/i;
+/** `for update of` locks and does not write. */
+const writes = /(?<!\bfor (?:no key )?)\b(insert into|update|delete from)\s+"?(\w+)/i;
 const reads = /\bfrom\s+"?(\w+)/i;
 
 /** What a statement does, by its first write, else by what it reads. */
 export function summarize(sql: string): Summary {
   const text = sql.replaceAll(/\s+/g, ' ').trim().slice(0, LONGEST_TEXT);
   const first = /^\w+/.exec(text)?.[0].toUpperCase() ?? '';
-  // A common table expression may write; `for update` does not.
+  // A common table expression may write.
   const [, verb, written] = (first === 'SELECT' ? null : writes.exec(text)) ?? [];
   const operation = verb?.split(' ')[0]?.toUpperCase() ?? (first === 'WITH' ? 'SELECT' : first);
   const table = written ?? reads.exec(text)?.[1];

@@ -88,6 +88,20 @@ test('an event that a queue has taken is delivered, bytes and properties as prom
   });
 });
 
+test('the trace context of the attempt goes before that of the event, which stays in the body', async () => {
+  const exchange = newExchange();
+  const queue = await queueOn(exchange);
+  const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+  const traced = amqpPublisher(broker, { timeoutMs: 20_000, traceparent: () => traceparent });
+  const sent = event();
+  await traced.send(sent, to(exchange), attempt);
+  await traced.close();
+  const got = await channel.get(queue, { noAck: true });
+  if (got === false) throw new Error('the queue is empty');
+  expect(got.properties.headers).toMatchObject({ traceparent });
+  expect(got.content.toString()).toBe(sent.body);
+});
+
 test('a routing key of the consumer is used instead of the type', async () => {
   const exchange = newExchange();
   const queue = await queueOn(exchange);

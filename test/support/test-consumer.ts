@@ -9,6 +9,9 @@ export interface Receipt {
   readonly subject: string;
   readonly sequence: number;
   readonly type: string;
+  /** Of the attempt, from its header; and of the change, from the event itself. */
+  readonly traceparent: string | undefined;
+  readonly eventTraceparent: string;
   /** When the event happened, and when it got here, in milliseconds since 1970. */
   readonly eventAt: number;
   readonly receivedAt: number;
@@ -98,6 +101,8 @@ export class TestConsumer {
       subject: String(event['subject']),
       sequence: Number(event['sequence']),
       type: String(event['type']),
+      traceparent: request.headers['traceparent'] as string | undefined,
+      eventTraceparent: String(event['traceparent']),
       eventAt: Date.parse(String(event['time'])),
       receivedAt,
       answer,
