@@ -6,12 +6,14 @@ import { asFailure } from './failures.ts';
 import { ordersMigration } from './migrations/0001-orders.ts';
 import { deliveryMigration } from './migrations/0002-delivery.ts';
 import { objectivesMigration } from './migrations/0003-objectives.ts';
+import { factsMigration } from './migrations/0004-facts.ts';
 
 /** In the order of their names; a migration that has run anywhere is never changed, only followed by another. */
 const migrations = {
   '0001-orders': ordersMigration,
   '0002-delivery': deliveryMigration,
   '0003-objectives': objectivesMigration,
+  '0004-facts': factsMigration,
 };
 
 /**
