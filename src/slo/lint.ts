@@ -4,6 +4,7 @@ import type { Finding, SourceDocument } from './documents.ts';
 import type { Declaration } from './openslo.ts';
 import { isWithin, parseSelector, sameLabels, type Selector } from './selector.ts';
 import type { Sla } from './sla.ts';
+import { burnRates } from './windows.ts';
 import { percent } from './words.ts';
 
 /** Counters that count a part of what others count, under the same labels. */
@@ -34,6 +35,11 @@ export function indicatorFindings(declaration: Declaration, services: ReadonlySe
   if (!services.has(objective.service)) {
     refuse(['spec', 'service'], `there is no Service '${objective.service}'; describe it in services.yaml`);
   }
+  const least = leastTarget(objective.severity);
+  if (objective.target <= least) {
+    const detail = `must be above ${percent(least)}: even if nothing were good, it would not burn fast enough for its alerts`;
+    refuse(['spec', 'objectives', 0, 'target'], detail);
+  }
   thresholdProblems(declaration).forEach((detail) =>
     refuse(['metadata', 'annotations', 'evenkeel.dev/threshold'], detail),
   );
@@ -58,6 +64,12 @@ function isPart(good: Selector, total: Selector): boolean {
   return isWithin(good, total)
     ? !sameLabels(good, total)
     : partOf.get(good.metric) === total.metric && sameLabels(good, total);
+}
+
+/** With a budget as large as this, a total outage burns no faster than the alerts ask for: nobody would be told. */
+function leastTarget(severity: 'page' | 'ticket'): number {
+  const factors = burnRates.filter((rate) => severity === 'page' || rate.severity === 'ticket');
+  return 1 - 1 / Math.max(...factors.map(({ factor }) => factor));
 }
 
 function thresholdProblems({ objective: { name, thresholdMs } }: Declaration): readonly string[] {

@@ -147,7 +147,7 @@ describe('evenkeel slo status', () => {
     ]);
     const words = stdout.slice(stdout.indexOf('\n\n') + 2).split('\n');
     expect(words[0]).toBe(
-      'order-processing: 1,000 of 10,000 events were bad in 30 days, and 10 may be; the budget is spent. Somebody is paged.',
+      'order-processing: 1,000 of 10,000 events were bad in 30 days, and 10 may be; the budget is spent. Somebody is paged: ops/runbooks/OrderProcessingBudgetBurn.md',
     );
     expect(words[1]).toContain('delivery-end-to-end: 20 of 1,000 events were bad');
     expect(words.slice(2, 4)).toEqual(['  ware [2Jhouse: 15 of 20 late or never', '  shop: 5 of 980 late or never']);
@@ -187,8 +187,8 @@ describe('evenkeel slo gate', () => {
   test('fails where the budget of an objective that pages is spent', async () => {
     const { code, stdout } = await gate(shown({ 'api-availability': [99_900, 100] }));
     expect(code).toBe(1);
-    expect(stdout).toContain('FAIL  api-availability: 99.9 % of 99.9 %, 0 % of the budget left\n');
-    expect(stdout).toContain('pass  order-processing: 100 % of 99.9 %, 100 % of the budget left\n');
+    expect(stdout).toContain('FAIL  api-availability: 99.9 % where 99.9 % is the target, 0 % of the budget left\n');
+    expect(stdout).toContain('pass  order-processing: 100 % where 99.9 % is the target, 100 % of the budget left\n');
   });
 
   test('fails where the API does not answer, or refuses', async () => {

@@ -67,6 +67,13 @@ describe('a file is refused, with its place and what to do,', () => {
   const slo = 'order-processing.yaml';
   test.each<[string, string, string | RegExp, string, string]>([
     ['that is no YAML', slo, 'metadata:', 'metadata: [', 'order-processing.yaml:4: is not YAML: '],
+    [
+      'that no ticket could be made of',
+      'consumer-lag.yaml',
+      'target: 0.99',
+      'target: 0.6',
+      'target: must be above 66.6',
+    ],
     ['of another version', slo, 'openslo/v1', 'openslo/v2alpha', ':1: apiVersion: expected one of "openslo/v1"'],
     ['of another kind', slo, 'kind: SLO', 'kind: AlertPolicy', ':2: kind: expected one of "Service"'],
     ['without a target', slo, '      target: 0.999', '', 'objectives[0].target: must be a number such as 0.999'],
@@ -79,6 +86,7 @@ describe('a file is refused, with its place and what to do,', () => {
     ],
     ['that allows no failure', slo, 'target: 0.999', 'target: 1', 'objectives[0].target: must be below 1'],
     ['that aims at nothing', slo, 'target: 0.999', 'target: 0', 'objectives[0].target: must be above 0; got 0'],
+    ['that even an outage could not burn', slo, 'target: 0.999', 'target: 0.93', 'target: must be above 93.055556 %'],
     [
       'finer than budgets are',
       slo,

@@ -45,7 +45,7 @@ function verdictOf(slo: Slo, { minLeft, burning, strict }: Terms, stale: string 
   const { sli, target, budget, alarm, judgedUntil } = slo;
   if (budget === null || sli === null) return { passes: !strict, words: 'not enough data: no events' };
   const { leftShare, badEvents } = budget;
-  const words = `${measured(sli)} of ${percent(target)}, ${leftText(leftShare)} of the budget left`;
+  const words = `${measured(sli)} where ${percent(target)} is the target, ${leftText(leftShare)} of the budget left`;
   // A single bad event among few is no more of a reason here than it is for an alert.
   const few = badEvents < fewestBad.ticket;
   if (leftShare <= 0 || leftShare < minLeft) {

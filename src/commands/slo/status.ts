@@ -1,3 +1,5 @@
+import { runbookOf } from '../../slo/alert-catalog.ts';
+import { inAlertNames } from '../../slo/burn-alerts.ts';
 import { measured, percent } from '../../slo/words.ts';
 import { type Run, UsageError } from '../command.ts';
 import { age, fitted, printable, table } from '../format.ts';
@@ -110,7 +112,8 @@ function meaning(slo: Slo): string {
       : exhaustion.hours === null
         ? 'the budget lasts'
         : `at the rate of the last ${inWords(exhaustion.window)} the budget is spent in ${duration(exhaustion.hours * 3_600_000)}`;
-  const told = alarm === 'none' ? '' : alarm === 'page' ? ' Somebody is paged.' : ' There is a ticket.';
+  const runbook = runbookOf(`${inAlertNames(name)}BudgetBurn`);
+  const told = { none: '', ticket: ` There is a ticket: ${runbook}`, page: ` Somebody is paged: ${runbook}` }[alarm];
   return `${name}: ${counted}; ${spent}.${told}`;
 }
 
