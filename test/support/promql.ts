@@ -5,8 +5,8 @@ import { paceOf } from '../../src/slo/queries.ts';
 import { recordingRules } from '../../src/slo/rules.ts';
 import { type MetricSpec, metrics } from '../../src/telemetry/metric-names.ts';
 
-/** Of programs that are not ours, beside those that dashboards show. Whether these exist is seen where they run. */
-const ofOthers = new Set<string>([
+/** Of programs that are not ours. Whether these exist is seen where they run: test/e2e/paging.test.ts. */
+export const ofOthers = new Set<string>([
   ...Object.values(foreign),
   'alertmanager_notifications_failed_total',
   'prometheus_notifications_alertmanagers_discovered',
