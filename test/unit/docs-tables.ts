@@ -8,7 +8,11 @@ import { type FulfillmentStatus, fulfillmentMayBecome, fulfillmentStatuses } fro
 import { type OrderStatus, mayBecome, orderStatuses } from '../../src/domain/order.ts';
 import type { PaymentStatus } from '../../src/domain/payment.ts';
 import { type DecisionAction, type StepName, allowedDecisions, decisionActions } from '../../src/domain/steps.ts';
+import { loadObjectives } from '../../src/slo/files.ts';
+import { percent } from '../../src/slo/words.ts';
 import { fakes } from './api-fakes.ts';
+
+const { objectives, sla } = await loadObjectives();
 
 const orders: Readonly<Record<OrderStatus, string>> = {
   received: 'accepted and kept; on its way to a confirmation',
@@ -78,6 +82,7 @@ const decisions: Readonly<Record<DecisionAction, string>> = {
   reject: 'the review refuses the order',
 };
 
+
 /** What stands between `<!-- table NAME -->` and `<!-- end -->` in the pages of docs/. */
 export const tables = {
   settings: () =>
@@ -103,6 +108,22 @@ export const tables = {
       ['Type', 'What happened'],
       eventTypes.map((type) => [code(type), eventCatalog[type].meaning]),
     ),
+  objectives: () =>
+    table(
+      ['Objective', 'What is aimed for', 'Target over 30 days', 'Tells by', 'Team'],
+      objectives.map(({ name, goal, target, severity, team }) => [code(name), goal, percent(target), severity, team]),
+    ),
+  events_counted: () => objectives.map(({ name, description }) => `- ${code(name)}: ${description}`).join('\n'),
+  promises: () =>
+    table(
+      ['Objective', 'Promised per month', 'Credit, of the fee of the month'],
+      sla.commitments.map(({ slo, target, credits }) => [
+        code(slo),
+        percent(target),
+        credits.map((credit) => `${credit.percent} % below ${percent(credit.below)}`).join('; '),
+      ]),
+    ),
+  exclusions: () => sla.exclusions.map((exclusion) => `- ${exclusion}`).join('\n'),
   problems: () =>
     table(
       ['Status', 'Type', 'Meaning', '`Retry-After`'],
