@@ -15,6 +15,7 @@ import { repeat } from './delivery/upkeep.ts';
 import { loadObjectives } from './slo/files.ts';
 import { thresholdsOf } from './slo/openslo.ts';
 import { httpMetrics } from './telemetry/http-metrics.ts';
+import { currentTraceparent } from './telemetry/trace-context.ts';
 
 /** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
 const UPKEEP_EVERY_MS = 60_000;
@@ -88,7 +89,7 @@ async function takeOrders(app: App, signal: AbortSignal): Promise<void> {
   const { config, handover, intake, log, messageInbox: inbox, orderQueue: queue } = app;
   if (queue === undefined) return;
   await runOrderIntake(
-    { queue, inbox, intake, handover, log, parseOrder, idempotencyOf },
+    { queue, inbox, intake, handover, log, traceparent: currentTraceparent, parseOrder, idempotencyOf },
     { maxRetries: config.EVENKEEL_AMQP_MAX_RETRIES, prefetch: config.EVENKEEL_AMQP_PREFETCH },
     signal,
   );

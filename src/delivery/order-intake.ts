@@ -4,7 +4,6 @@ import type { ArrivedMessage, MessageInbox, OrderQueue, QueuedOrder } from '../d
 import { idempotencyKeyPattern } from '../domain/idempotency.ts';
 import type { Idempotency, Intake, IntakeResult, NewOrder, OrderView } from '../domain/order-ports.ts';
 import type { Log } from '../telemetry/log.ts';
-import { currentTraceparent, newTraceparent, withTraceparent } from '../telemetry/trace-context.ts';
 import { type Gate, createGate } from './gate.ts';
 import type { Handover } from './handover.ts';
 
@@ -14,6 +13,8 @@ export interface OrderIntakeDeps {
   readonly intake: Intake;
   readonly handover: Handover;
   readonly log: Log;
+  /** The trace context that a message is dealt with in, for the order's first event. */
+  traceparent(): string | undefined;
   /** Reads the JSON of an order as `POST /v1/orders` does. Throws `invalid_input`. */
   parseOrder(body: Uint8Array): NewOrder;
   /** As the API claims it: a key is one over both ways in. */
@@ -60,11 +61,7 @@ export async function runOrderIntake(
     const arrived = identify(message);
     return inTurn(arrived.messageId, () => handle(message, arrived));
   };
-  await queue.consume(
-    prefetch,
-    (message) => withTraceparent(currentTraceparent() ?? newTraceparent(), () => inItsTurn(message)),
-    signal,
-  );
+  await queue.consume(prefetch, inItsTurn, signal);
 }
 
 /**
@@ -126,7 +123,7 @@ async function attempt(deps: Deps, message: QueuedOrder, stop: AbortSignal): Pro
     const order = deps.parseOrder(message.body);
     const claim = deps.idempotencyOf(key, order);
     // Not the sender's trace, which is not to be trusted, but our own.
-    return await deps.gate.pass(stop, () => deps.intake.accept(order, claim, currentTraceparent()));
+    return await deps.gate.pass(stop, () => deps.intake.accept(order, claim, deps.traceparent()));
   } catch (error) {
     // It was waited for the database, and there is no more time.
     if (stop.aborted && !(error instanceof DomainFailure)) throw error;

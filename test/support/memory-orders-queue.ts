@@ -217,6 +217,7 @@ export function intakeDeps(queue: OrderQueue, inbox: MessageInbox, scenario: Sce
     queue,
     inbox,
     log: { info: log, warn: log, error: log },
+    traceparent: () => '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
     intake: {
       async accept(order, claim, traceparent) {
         if (scenario.accept) return scenario.accept(claim);
