@@ -11,6 +11,7 @@ import { type DecisionAction, type StepName, allowedDecisions, decisionActions }
 import { loadObjectives } from '../../src/slo/files.ts';
 import { percent } from '../../src/slo/words.ts';
 import { fakes } from './api-fakes.ts';
+import { alertRows } from './docs-alerts.ts';
 
 const { objectives, sla } = await loadObjectives();
 
@@ -82,7 +83,6 @@ const decisions: Readonly<Record<DecisionAction, string>> = {
   reject: 'the review refuses the order',
 };
 
-
 /** What stands between `<!-- table NAME -->` and `<!-- end -->` in the pages of docs/. */
 export const tables = {
   settings: () =>
@@ -108,6 +108,7 @@ export const tables = {
       ['Type', 'What happened'],
       eventTypes.map((type) => [code(type), eventCatalog[type].meaning]),
     ),
+  alerts: () => table(['Alert', 'Severity', 'It says'], alertRows()),
   objectives: () =>
     table(
       ['Objective', 'What is aimed for', 'Target over 30 days', 'Tells by', 'Team'],
