@@ -239,7 +239,6 @@ export class PlainStack {
   async #isHealthy(instance: Instance): Promise<boolean> {
     const test = this.#service(instance.service).healthcheck?.test.slice(1) ?? [];
     const [command = '', ...args] = test.map((word) => this.#translate(instance, word));
-    if (instance.service === 'worker') return this.process(instance.name).log().includes('worker runs'); // TRIAL
     if (test[0] === 'node') return (await run(command, args, { cwd: ROOT })).code === 0;
     const url = args.find((word) => word.startsWith('http://'));
     if (url !== undefined) return (await fetch(url).catch(() => undefined))?.ok === true;

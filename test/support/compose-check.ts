@@ -1,0 +1,24 @@
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'vitest';
+import { run } from '../../src/embedded/run.ts';
+import { ROOT } from './compose-file.ts';
+
+export const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+/** The files below a folder of the checkout whose names end so, as paths from its root. */
+export function filesIn(folder: string, suffix: string): string[] {
+  const files = readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' });
+  return files.filter((file) => file.endsWith(suffix)).map((file) => join(folder, file));
+}
+
+/** Runs a checker in the checkout, and fails with what it says. */
+export async function check(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const { code, stdout, output } = await run(command, args, { cwd: ROOT, env: { ...process.env, ...env } });
+  expect(`${command} ends with ${code}: ${code === 0 ? '' : output}`).toBe(`${command} ends with 0: `);
+  return stdout;
+}
