@@ -6,6 +6,7 @@ import { type Role, createInstruments } from './instruments.ts';
 import type { Log } from './telemetry/log.ts';
 import type { RuntimeOptions } from './workers/worker.ts';
 import { processMetrics } from './telemetry/process-metrics.ts';
+import { recordMetrics } from './telemetry/record-metrics.ts';
 
 /** Where the SDK serves its own metrics, as the settings say. */
 export function sdkMetricsOf({ EVENKEEL_METRICS_HOST: host, EVENKEEL_SDK_METRICS_PORT: port }: Config): RuntimeOptions {
@@ -26,6 +27,7 @@ export async function withApp<T>(
     const app = createApp(config, temporal, instruments);
     try {
       processMetrics(metrics, { version, pool: () => app.db.pool() });
+      if (role !== 'worker') readRecords(app);
       const address = { host: config.EVENKEEL_METRICS_HOST, port: config.EVENKEEL_METRICS_PORT };
       const served = await serveMetrics([metrics], address, log);
       try {
@@ -39,4 +41,12 @@ export async function withApp<T>(
   } finally {
     await tracing.stop();
   }
+}
+
+/** What stands where, from PostgreSQL and Temporal: true while every worker is dead. */
+function readRecords({ config, facts, instruments: { log, metrics }, slo, taskQueues }: App): void {
+  const { EVENKEEL_STORE_LIMIT_GIB: gib } = config;
+  const storeLimitBytes = gib === undefined ? undefined : gib * 2 ** 30;
+  const records = recordMetrics({ facts, taskQueues, slo, metrics, storeLimitBytes, log });
+  metrics.onScrape(() => records.refresh());
 }
