@@ -142,7 +142,7 @@ function randomConsumer(random: Random, id: string, since: number, lengthMs: num
     if (action === 'resumed' || action === 'enabled') state = 'enabled';
     note(at, action);
   }
-  if (random.chance(0.1)) note(at + 1_000, 'deleted', true);
+  if (random.chance(0.5)) note(at + 1_000, 'deleted', true);
   const failedAt = random.chance(0.5) ? since + random.below(lengthMs) : null;
   const throttledUntil =
     failedAt !== null && random.chance(0.5) ? failedAt + random.pick([500, 30_000, 300_000]) : null;
@@ -289,7 +289,7 @@ export async function writeHistory(client: Client, history: History): Promise<vo
     'deliveries (id, event_id, consumer_id, order_id, sequence, status, is_late, attempts, created_at, first_attempt_at, next_attempt_at, token, settled_at, cause) overriding system value',
     `r.id, r."eventId", r."consumerId", r."orderId", r.sequence, r.status,
       r."deadSince" is not null and r.status not in ('replaced', 'discarded') or r."eventId" not in (r."orderId" || '-' || r.sequence),
-      1, ${time('at')}, ${time('firstAttemptAt')}, coalesce(${time('leaseUntil')}, ${time('at')}),
+      1, ${time('at')}, ${time('firstAttemptAt')}, coalesce(${time('leaseUntil')}, now()),
       case when r."leaseUntil" is not null then 'token' end, ${time('settledAt')}, case r.status when 'dead' then 'http_500' end`,
     history.deliveries,
     `id bigint, "eventId" text, "orderId" text, sequence int, "consumerId" text, at float8, status text,
