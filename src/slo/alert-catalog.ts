@@ -28,3 +28,16 @@ export function alertNames(objectives: readonly Objective[]): readonly string[] 
 export function runbookOf(alert: string): string {
   return `ops/runbooks/${alert}.md`;
 }
+
+/** The alert of a name, and with these labels where several have it. Throws `RangeError` if there is none. */
+export function ruleOf(
+  rules: readonly AlertRule[],
+  alert: string,
+  own: Readonly<Record<string, string>> = {},
+): AlertRule {
+  const found = rules.find(
+    (rule) => rule.alert === alert && Object.entries(own).every(([label, value]) => rule.labels[label] === value),
+  );
+  if (found === undefined) throw new RangeError(`there is no alert ${alert}`);
+  return found;
+}

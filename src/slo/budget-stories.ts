@@ -1,10 +1,8 @@
 /** Traffic that burns budgets, just fast enough and just not. */
 import type { Objective } from '../domain/objectives.ts';
-import { metrics } from '../telemetry/metric-names.ts';
 import type { AlertRule } from './alert-rule.ts';
 import { budgetAlerts } from './burn-alerts.ts';
-import { firing, type PromtoolTest, rising, type TestFile } from './promtool.ts';
-import { select } from './queries.ts';
+import { firing, type PromtoolTest, rising, seriesOf, type TestFile } from './promtool.ts';
 import { budgetOf } from './rules.ts';
 import { type BurnRate, burnRates, windowSeconds } from './windows.ts';
 
@@ -47,11 +45,11 @@ function burning(objectives: readonly Objective[], pair: BurnRate, step: number,
     { minutes: calm, perMinute: 100, burnRate: 0 },
   ];
   const began = longest - minutes;
-  const rules = alertsOf(objectives, severity);
+  const rules = alertsOf(objectives, 'BudgetBurn', severity);
   return {
     name: `${long}/${short}, burning ${Number((times * factor).toFixed(2))} times as fast as allowed: ${fires ? `makes a ${severity}, and ends` : `no ${severity}`}`,
     interval: `${step}m`,
-    input_series: objectives.flatMap((objective) => seriesOf(objective, traffic, step)),
+    input_series: objectives.flatMap((objective) => trafficOf(objective, traffic, step)),
     promql_expr_test: [
       ...(began > 0 ? [firing(began, BURNS, [], severity)] : []),
       firing(longest, BURNS, fires ? rules : [], severity),
@@ -61,10 +59,15 @@ function burning(objectives: readonly Objective[], pair: BurnRate, step: number,
   };
 }
 
-function alertsOf(objectives: readonly Objective[], severity: BurnRate['severity']): AlertRule[] {
+/** The alerts on the objectives' budgets whose names end so. */
+export function alertsOf(
+  objectives: readonly Objective[],
+  suffix: 'BudgetBurn' | 'NothingGood',
+  severity: BurnRate['severity'],
+): readonly AlertRule[] {
   return objectives
     .flatMap(budgetAlerts)
-    .filter(({ alert, labels }) => alert.endsWith('BudgetBurn') && labels.severity === severity);
+    .filter(({ alert, labels }) => alert.endsWith(suffix) && labels.severity === severity);
 }
 
 /** Good ones and all, as one process of the API exports them. */
@@ -72,14 +75,13 @@ export function countersOf(
   { name, source }: Objective,
   instance = 'api-1',
 ): { readonly good: string; readonly events: string } {
-  const labels = { job: 'evenkeel-api', instance };
   if (source === 'process')
-    return { good: select(metrics.apiGood.name, labels), events: select(metrics.apiRequests.name, labels) };
-  const judged = { ...labels, slo: name };
-  return { good: select(metrics.sloGood.name, judged), events: select(metrics.sloEvents.name, judged) };
+    return { good: seriesOf('apiGood', {}, instance), events: seriesOf('apiRequests', {}, instance) };
+  const labels = { slo: name };
+  return { good: seriesOf('sloGood', labels, instance), events: seriesOf('sloEvents', labels, instance) };
 }
 
-function seriesOf(objective: Objective, traffic: readonly Traffic[], step: number) {
+function trafficOf(objective: Objective, traffic: readonly Traffic[], step: number) {
   const { good, events } = countersOf(objective);
   const allowed = budgetOf(objective.target);
   const rises = (share: (part: Traffic) => number): string =>

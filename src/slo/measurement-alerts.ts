@@ -38,8 +38,7 @@ export function measurementAlerts(objectives: readonly Objective[], pace: Pace):
       labels: page,
       summary: 'Alertmanager cannot deliver its notifications',
       description:
-        '{{ $value | humanize }} notifications by {{ $labels.integration }} failed within the last 15 minutes: ' +
-        'somebody may not have been told.',
+        'Notifications by {{ $labels.integration }} failed within the last 15 minutes: somebody may not have been told.',
     },
     {
       alert: 'Watchdog',

@@ -1,5 +1,8 @@
 /** What `promtool test rules` reads, and what its tests are written with. Times are minutes from a test's beginning. */
+import { runbookOf } from './alert-catalog.ts';
 import type { AlertRule } from './alert-rule.ts';
+import { type MetricKey, metrics } from '../telemetry/metric-names.ts';
+import { select } from './queries.ts';
 
 export interface TestFile {
   readonly name: string;
@@ -96,4 +99,39 @@ export function query(
 function labelsOf(labels: Readonly<Record<string, string>>): string {
   const pairs = Object.entries(labels).map(([label, value]) => `${label}=${JSON.stringify(value)}`);
   return `{${pairs.join(', ')}}`;
+}
+
+/** A firing alert: the labels that its series add to its own, and what each of its templates is to show, in order. */
+export interface Shown {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly shown?: readonly string[];
+}
+
+/** Of this name, these alerts fire and no others, with these annotations. */
+export function fired(
+  at: number,
+  alert: string,
+  expected: readonly (readonly [rule: AlertRule, shown: Shown])[],
+): AlertTest {
+  return {
+    eval_time: `${at}m`,
+    alertname: alert,
+    exp_alerts: expected.map(([rule, { labels = {}, shown = [] }]) => {
+      const left = [...shown];
+      const filled = (text: string): string => text.replaceAll(/\{\{.+?\}\}/g, () => left.shift() ?? 'nothing to show');
+      return {
+        exp_labels: { ...rule.labels, ...labels },
+        exp_annotations: {
+          summary: filled(rule.summary),
+          description: filled(rule.description),
+          runbook_url: runbookOf(alert),
+        },
+      };
+    }),
+  };
+}
+
+/** A series of one of our metrics, as one process of the API exports it. */
+export function seriesOf(key: MetricKey, labels: Readonly<Record<string, string>> = {}, instance = 'api-1'): string {
+  return select(metrics[key].name, { job: 'evenkeel-api', instance, ...labels });
 }
