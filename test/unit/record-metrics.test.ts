@@ -1,0 +1,324 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { ConsumerLag, StoreFacts, TaskQueueFacts } from '../../src/domain/fact-ports.ts';
+import type { SloTotal } from '../../src/domain/slo-ports.ts';
+import { createMetrics } from '../../src/telemetry/metrics.ts';
+import { recordMetrics } from '../../src/telemetry/record-metrics.ts';
+import { valuesOf } from '../support/metric-values.ts';
+
+beforeEach(() => vi.useFakeTimers({ now: Date.parse('2026-01-01T00:00:00Z') }));
+afterEach(() => vi.useRealTimers());
+
+const start = Date.parse('2026-01-01T00:00:00Z') / 1_000;
+
+const nothing: StoreFacts = {
+  openOrders: {},
+  openAttentions: {},
+  oldestStartableMs: 0,
+  oldestUnknownPaymentMs: 0,
+  failedCompensations: 0,
+  violations: {
+    double_charge: 0,
+    overcharge: 0,
+    lost_order: 0,
+    charged_after_end: 0,
+    stock_mismatch: 0,
+    undelivered_event: 0,
+  },
+  lags: [],
+  deadLetters: {},
+  parkedMessages: 0,
+  connections: 7,
+  connectionsMax: 97,
+  storeBytes: 1e6,
+};
+const idle: TaskQueueFacts = { backlog: 0, backlogAgeMs: 0, pollers: 1 };
+
+const lag = (consumerId: string, row: Partial<ConsumerLag> = {}): ConsumerLag => ({
+  consumerId,
+  state: 'enabled',
+  mode: 'normal',
+  lagMs: 0,
+  pending: 0,
+  ...row,
+});
+const total = (slo: SloTotal['slo'], good: number, bad: number, judgedUntil: Date | null = null): SloTotal => ({
+  slo,
+  good,
+  bad,
+  excluded: 1,
+  judgedUntil,
+});
+
+/** Sources that answer what a test puts there, or throw it. */
+function watched(storeLimitBytes?: number) {
+  const answers = {
+    facts: nothing as StoreFacts | Error | Promise<StoreFacts>,
+    queues: { workflow: idle, activity: idle } as Record<'workflow' | 'activity', TaskQueueFacts> | Error,
+    totals: [] as readonly SloTotal[] | Error,
+  };
+  const reads = { facts: 0 };
+  const lines: string[] = [];
+  const note = (_fields: object, message: string): void => void lines.push(message);
+  const metrics = createMetrics(['records']);
+  const answer = async <T>(given: T | Error | Promise<T>): Promise<T> => {
+    const it = await given;
+    if (it instanceof Error) throw it;
+    return it;
+  };
+  const { refresh } = recordMetrics({
+    facts: {
+      read: () => {
+        reads.facts += 1;
+        return answer(answers.facts);
+      },
+    },
+    taskQueues: { describe: () => answer(answers.queues) },
+    slo: { totals: () => answer(answers.totals) },
+    metrics,
+    storeLimitBytes,
+    log: { info: note, warn: note, error: note },
+  });
+  /** The next scrape, so long after the one before. */
+  const scrape = async (afterMs = 15_000): Promise<void> => {
+    await vi.advanceTimersByTimeAsync(afterMs);
+    const done = refresh();
+    await vi.advanceTimersByTimeAsync(0);
+    await done;
+  };
+  return { answers, reads, lines, metrics, refresh, scrape };
+}
+
+describe('where something is away', () => {
+  test('its gauges stand for thirty seconds and are gone then, and the time of its last answer stands still', async () => {
+    const { answers, metrics, scrape } = watched();
+    answers.facts = { ...nothing, oldestStartableMs: 5_000, lags: [lag('c1', { lagMs: 3_000 })] };
+    await scrape();
+    answers.facts = new Error('no PostgreSQL');
+    await scrape();
+    expect(await valuesOf(metrics, 'oldestStartable')).toEqual({ '': 5 });
+    await scrape();
+    const gone = ['oldestStartable', 'openOrders', 'consumerLag', 'violations', 'storeConnections'] as const;
+    for (const key of gone) expect(await valuesOf(metrics, key)).toEqual({});
+    await scrape(120_000);
+    expect(await valuesOf(metrics, 'factsReadAt')).toEqual({
+      'source=postgres': start + 15,
+      'source=temporal': start + 165,
+    });
+    expect(await valuesOf(metrics, 'taskQueuePollers')).toEqual({ 'kind=activity': 1, 'kind=workflow': 1 });
+
+    answers.facts = nothing;
+    await scrape();
+    expect(await valuesOf(metrics, 'oldestStartable')).toEqual({ '': 0 });
+  });
+
+  test('totals keep their last value, and up to when they are judged is not told any more', async () => {
+    const { answers, metrics, scrape } = watched();
+    const until = new Date('2025-12-31T23:59:00Z');
+    answers.totals = [total('order-processing', 8, 2, until)];
+    await scrape();
+    answers.totals = new Error('no PostgreSQL');
+    await scrape(40_000);
+    expect(await valuesOf(metrics, 'sloGood')).toEqual({ 'slo=order-processing': 8 });
+    expect(await valuesOf(metrics, 'sloJudgedUntil')).toEqual({});
+  });
+
+  test('an outage is told once, and its end once', async () => {
+    const { answers, lines, scrape } = watched();
+    answers.queues = new Error('no Temporal');
+    await scrape();
+    await scrape();
+    expect(lines).toEqual(['facts of the task queue: cannot be read, tried again at each scrape']);
+    answers.queues = { workflow: idle, activity: idle };
+    await scrape();
+    await scrape();
+    expect(lines.slice(1)).toEqual(['facts of the task queue: read again']);
+  });
+
+  test('a source that hangs holds up a scrape for two seconds, and the next ones not at all', async () => {
+    const { answers, metrics, reads, refresh, scrape } = watched();
+    const hanging = Promise.withResolvers<StoreFacts>();
+    answers.facts = hanging.promise;
+    let isAnswered = false;
+    void refresh().then(() => (isAnswered = true));
+    await vi.advanceTimersByTimeAsync(1_900);
+    expect(isAnswered).toBe(false);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(isAnswered).toBe(true);
+    expect(await valuesOf(metrics, 'taskQueuePollers')).not.toEqual({});
+
+    await vi.advanceTimersByTimeAsync(15_000);
+    const since = performance.now();
+    const again = refresh();
+    await vi.advanceTimersByTimeAsync(0);
+    await again;
+    expect([performance.now() - since, reads.facts]).toEqual([0, 1]);
+    // What comes late is better than nothing.
+    hanging.resolve({ ...nothing, connections: 9 });
+    answers.facts = new Error('not yet');
+    await scrape();
+    expect(await valuesOf(metrics, 'storeConnections')).toEqual({ '': 9 });
+  });
+
+  test('a read that hangs for thirty seconds is given up for another, and shown by none', async () => {
+    const { answers, metrics, refresh, reads, scrape } = watched();
+    const hanging = Promise.withResolvers<StoreFacts>();
+    answers.facts = hanging.promise;
+    void refresh();
+    answers.facts = nothing;
+    await scrape(29_000);
+    expect(reads.facts).toBe(1);
+    await scrape(1_000);
+    expect(reads.facts).toBe(2);
+    hanging.resolve({ ...nothing, connections: 9 });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(await valuesOf(metrics, 'storeConnections')).toEqual({ '': 7 });
+  });
+
+  test('one that throws at once is tried again all the same', async () => {
+    const metrics = createMetrics(['records']);
+    let reads = 0;
+    const { refresh } = recordMetrics({
+      facts: {
+        read: () => {
+          reads += 1;
+          throw new Error('no pool');
+        },
+      },
+      taskQueues: { describe: () => Promise.reject(new Error('away')) },
+      slo: { totals: () => Promise.resolve([]) },
+      metrics,
+      storeLimitBytes: undefined,
+      log: { info: () => undefined, warn: () => undefined, error: () => undefined },
+    });
+    await refresh();
+    await vi.advanceTimersByTimeAsync(5_000);
+    await refresh();
+    expect(reads).toBe(2);
+  });
+});
+
+test('however many scrape, the sources are asked once a second', async () => {
+  const { reads, refresh } = watched();
+  await Promise.all([refresh(), refresh()]);
+  await vi.advanceTimersByTimeAsync(999);
+  await refresh();
+  expect(reads.facts).toBe(1);
+  await vi.advanceTimersByTimeAsync(1);
+  await refresh();
+  expect(reads.facts).toBe(2);
+});
+
+test('every status, step, kind and state is shown, zeros too', async () => {
+  const { answers, metrics, scrape } = watched();
+  answers.facts = {
+    ...nothing,
+    openOrders: { confirmed: 3 },
+    openAttentions: { void: 2 },
+    failedCompensations: 2,
+    deadLetters: { timeout: 2, http_500: 3 },
+  };
+  await scrape();
+  answers.facts = { ...nothing, openOrders: { received: 1 } };
+  await scrape();
+  expect(await valuesOf(metrics, 'openOrders')).toMatchObject({ 'status=received': 1, 'status=confirmed': 0 });
+  expect(Object.values(await valuesOf(metrics, 'openAttentions'))).toEqual(Array.from({ length: 21 }, () => 0));
+  expect(Object.keys(await valuesOf(metrics, 'violations'))).toHaveLength(6);
+  expect(await valuesOf(metrics, 'deadLetters')).toEqual({ '': 0 });
+  expect(await valuesOf(metrics, 'consumers')).toEqual({
+    'state=enabled': 0,
+    'state=paused': 0,
+    'state=disabled': 0,
+    'state=in_trouble': 0,
+  });
+});
+
+test('units are seconds and bytes, and a limit that nobody set is 0', async () => {
+  const { answers, metrics, scrape } = watched();
+  answers.facts = { ...nothing, oldestUnknownPaymentMs: 1_500, deadLetters: { timeout: 2, http_500: 3 } };
+  answers.queues = { workflow: { backlog: 4, backlogAgeMs: 2_500, pollers: 0 }, activity: idle };
+  await scrape();
+  expect(await valuesOf(metrics, 'oldestUnknownPayment')).toEqual({ '': 1.5 });
+  expect(await valuesOf(metrics, 'deadLetters')).toEqual({ '': 5 });
+  expect(await valuesOf(metrics, 'taskQueueBacklogAge')).toEqual({ 'kind=workflow': 2.5, 'kind=activity': 0 });
+  expect(await valuesOf(metrics, 'storeBytesMax')).toEqual({ '': 0 });
+  const limited = watched(2 ** 30);
+  await limited.scrape();
+  expect(await valuesOf(limited.metrics, 'storeBytesMax')).toEqual({ '': 2 ** 30 });
+});
+
+test('events are the good and the bad ones, and judged is what all objectives are', async () => {
+  const { answers, metrics, scrape } = watched();
+  const [early, late] = [new Date('2025-12-31T23:58:00Z'), new Date('2025-12-31T23:59:00Z')];
+  answers.totals = [
+    total('order-processing', 8, 2, late),
+    total('delivery-dispatch', 5, 0, early),
+    total('api-availability', 1, 1),
+  ];
+  await scrape();
+  expect(await valuesOf(metrics, 'sloEvents')).toEqual({
+    'slo=order-processing': 10,
+    'slo=delivery-dispatch': 5,
+    'slo=api-availability': 2,
+  });
+  expect(await valuesOf(metrics, 'sloExcluded')).toMatchObject({ 'slo=order-processing': 1 });
+  expect(await valuesOf(metrics, 'sloJudgedUntil')).toEqual({ '': early.getTime() / 1_000 });
+});
+
+describe('of consumers', () => {
+  const fifty = Array.from({ length: 50 }, (_, index) =>
+    lag(`c${String(index).padStart(2, '0')}`, { lagMs: index * 1_000, pending: index, mode: 'probing' }),
+  );
+
+  test('the worst twenty are shown by name, and the others as one', async () => {
+    const { answers, metrics, scrape } = watched();
+    answers.facts = { ...nothing, lags: fifty };
+    await scrape();
+    const lags = await valuesOf(metrics, 'consumerLag');
+    expect(Object.keys(lags)).toHaveLength(21);
+    expect(lags).toMatchObject({ 'consumer=c49': 49, 'consumer=c30': 30, 'consumer=other': 29 });
+    const pending = await valuesOf(metrics, 'consumerPending');
+    expect(Object.keys(pending).toSorted()).toEqual(Object.keys(lags).toSorted());
+    expect(pending['consumer=other']).toBe((29 * 30) / 2);
+    expect(await valuesOf(metrics, 'consumers')).toMatchObject({ 'state=in_trouble': 50, 'state=enabled': 0 });
+  });
+
+  test('whoever is not among the worst any more disappears, and makes room', async () => {
+    const { answers, metrics, scrape } = watched();
+    answers.facts = { ...nothing, lags: fifty };
+    await scrape();
+    answers.facts = { ...nothing, lags: fifty.map((was, index) => ({ ...was, lagMs: (49 - index) * 1_000 })) };
+    await scrape();
+    const lags = await valuesOf(metrics, 'consumerLag');
+    expect(Object.keys(lags)).toHaveLength(21);
+    expect(lags).toMatchObject({ 'consumer=c00': 49, 'consumer=other': 29 });
+    expect(lags).not.toHaveProperty('consumer=c49');
+    answers.facts = { ...nothing, lags: [] };
+    await scrape();
+    expect(await valuesOf(metrics, 'consumerLag')).toEqual({});
+  });
+
+  test('nothing ages that is held for one that is paused or disabled, and all that waits counts', async () => {
+    const { answers, metrics, scrape } = watched();
+    answers.facts = {
+      ...nothing,
+      lags: [
+        lag('paused', { state: 'paused', lagMs: 9_000, pending: 3 }),
+        lag('disabled', { state: 'disabled', mode: 'probing', lagMs: 9_000, pending: 4 }),
+        lag('enabled', { lagMs: 1_000, pending: 1 }),
+      ],
+    };
+    await scrape();
+    expect(await valuesOf(metrics, 'consumerLag')).toEqual({ 'consumer=enabled': 1 });
+    expect(await valuesOf(metrics, 'consumerPending')).toEqual({
+      'consumer=paused': 3,
+      'consumer=disabled': 4,
+      'consumer=enabled': 1,
+    });
+    expect(await valuesOf(metrics, 'consumers')).toEqual({
+      'state=enabled': 1,
+      'state=paused': 1,
+      'state=disabled': 1,
+      'state=in_trouble': 0,
+    });
+  });
+});
