@@ -94,7 +94,7 @@ describe('where every workflow task replays all that was', () => {
     const stories = [await reviewedAndDelivered(), await cancelled(), await refunded()];
     const trouble = await givenUp(60_000);
     said = await historyOf([...stories.map(({ world }) => workflowIdOf(world.orderId)), trouble]);
-  }, 180_000);
+  });
   afterAll(close);
 
   test('each attempt of an activity is counted once, as the history has it', async () => {
@@ -133,7 +133,7 @@ describe('where every workflow task replays all that was', () => {
 });
 
 describe('where workflows are kept between their tasks', () => {
-  beforeAll(() => open(100), 60_000);
+  beforeAll(() => open(100));
   afterAll(close);
 
   test('a run that goes on as a new one has ended, and the new one has begun', async () => {
