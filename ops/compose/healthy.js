@@ -5,6 +5,6 @@ try {
   const { ok, status } = await fetch(url, { signal: AbortSignal.timeout(4_000), redirect: 'error' });
   if (!ok) throw new Error(`status ${status}`);
 } catch (error) {
-  console.error(`${url}: ${error.cause?.message ?? error.message}`);
+  process.stderr.write(`${url}: ${error.cause?.message ?? error.message}\n`);
   process.exitCode = 1;
 }

@@ -1,7 +1,7 @@
 // The roles and databases of the stack: each role owns what is its own, with the password of today, and enters nothing
 // else. Safe to repeat. Run by the superuser of SUPERUSER_URL_FILE; passwords come from PASSWORDS_DIR/<role>-password.
 import { readFileSync } from 'node:fs';
-import pg from 'pg';
+import { Client } from 'pg';
 
 const databases = { evenkeel: ['evenkeel'], temporal: ['temporal', 'temporal_visibility'] };
 
@@ -9,7 +9,7 @@ const read = (file) => readFileSync(file, 'utf8').trim();
 const { SUPERUSER_URL_FILE: urlFile, PASSWORDS_DIR: passwords } = process.env;
 if (!urlFile || !passwords) throw new Error('set SUPERUSER_URL_FILE and PASSWORDS_DIR');
 
-const client = new pg.Client({ connectionString: read(urlFile) });
+const client = new Client({ connectionString: read(urlFile) });
 await client.connect();
 try {
   for (const [role, owned] of Object.entries(databases)) {
@@ -22,7 +22,7 @@ try {
       if (rowCount === 0) await client.query(`CREATE DATABASE ${client.escapeIdentifier(database)} OWNER ${name}`);
       await client.query(`REVOKE ALL ON DATABASE ${client.escapeIdentifier(database)} FROM PUBLIC`);
     }
-    console.log(`${role}: ${owned.join(', ')}`);
+    process.stdout.write(`${role}: ${owned.join(', ')}\n`);
   }
 } finally {
   await client.end();

@@ -1,6 +1,7 @@
 /** The wiring of docker-compose.yml without Docker: its commands, settings, files and order, as plain processes. */
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, afterEach, beforeAll, expect, inject, test } from 'vitest';
+import { isTerminal } from '../../src/domain/order.ts';
 import type { OrderView } from '../../src/domain/order-ports.ts';
 import { composeFile } from '../support/compose-file.ts';
 import { PlainStack } from '../support/compose-plain.ts';
@@ -53,14 +54,14 @@ async function send(method: string, path: string, body?: unknown): Promise<{ sta
   return { status: response.status, json: await response.json() };
 }
 
-/** Resolves with the order's id once the pretend carrier has called back and it is at its end. */
-async function completed(): Promise<string> {
+/** Submits an order, and resolves with it once the pretend carrier has called back and it is at its end. */
+async function submitted(): Promise<OrderView> {
   const { status, json } = await send('POST', '/v1/orders', newOrder());
   expect(status).toBe(202);
   const { id } = json as OrderView;
-  const look = async () => ((await send('GET', `/v1/orders/${id}`)).json as OrderView).status;
-  await waitFor(`order ${id} is completed`, async () => (await look()) === 'completed', 60_000, look);
-  return id;
+  const look = async () => (await send('GET', `/v1/orders/${id}`)).json as OrderView;
+  await waitFor(`order ${id} is at its end`, async () => isTerminal((await look()).status), 60_000, look);
+  return await look();
 }
 
 async function onTemporal<T>(work: (client: Client) => Promise<T>): Promise<T> {
@@ -78,7 +79,8 @@ test('an order goes to its end, and is found in Temporal by its status', async (
     (await send('PUT', '/v1/catalog/LANTERN', { description: 'a', priceMinor: 1_000, currency: 'GBP' })).status,
   ).toBe(200);
   expect((await send('PUT', '/v1/stock/LANTERN', { onHand: 100 })).status).toBe(200);
-  const id = await completed();
+  const { id, status } = await submitted();
+  expect(status).toBe('completed');
   // Visibility lies in a database of its own, and is written a moment later.
   await waitFor(`order-${id} is found`, () =>
     onTemporal(async (client) => {
@@ -96,14 +98,14 @@ test('orders are completed by the other worker when one is killed, and by both a
   const [first] = running().instances('worker');
   if (first === undefined) throw new Error('there is no worker');
   await running().process(first.name).end('SIGKILL');
-  await completed();
+  expect(await submitted()).toMatchObject({ status: 'completed' });
   await running().startInstance(first);
-  await completed();
+  expect(await submitted()).toMatchObject({ status: 'completed' });
 });
 
 test('what prepares the stack may run again over what is there', async () => {
   await running().prepare();
-  await completed();
+  expect(await submitted()).toMatchObject({ status: 'completed' });
 });
 
 interface Target {
@@ -127,5 +129,5 @@ test('Prometheus scrapes every process of every job', async () => {
     'evenkeel-worker: up',
     'prometheus: up',
   ];
-  await waitFor('all targets are up', async () => String((await look()).toSorted()) === String(wanted), 30_000, look);
+  await expect.poll(async () => (await look()).toSorted(), { timeout: 30_000 }).toEqual(wanted);
 });

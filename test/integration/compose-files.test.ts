@@ -20,22 +20,25 @@ describe('what is mounted passes its own check', () => {
   const collector = 'ops/collector/collector.yaml';
 
   test.each(filesIn('ops', '.sh'))('%s', async (file) => {
-    await check('sh', ['-n', file]);
-    await check('bash', ['-n', file]);
+    for (const shell of ['sh', 'bash']) expect(await check(shell, ['-n', file])).toMatchObject({ faults: '' });
   });
 
   test('the configuration of Prometheus, with its rules', async () => {
-    await check(await onPath('promtool'), ['check', 'config', 'ops/prometheus/prometheus.yml']);
+    expect(await check(await onPath('promtool'), ['check', 'config', 'ops/prometheus/prometheus.yml'])).toMatchObject({
+      faults: '',
+    });
   });
 
   test('the configuration of Alertmanager', async () => {
-    await check(await onPath('amtool'), ['check-config', 'ops/alertmanager/alertmanager.yml']);
+    expect(await check(await onPath('amtool'), ['check-config', 'ops/alertmanager/alertmanager.yml'])).toMatchObject({
+      faults: '',
+    });
   });
 
   test(
     'the configuration of the collector',
     async () => {
-      await check(await findCollector(), ['validate', `--config=${collector}`]);
+      expect(await check(await findCollector(), ['validate', `--config=${collector}`])).toMatchObject({ faults: '' });
     },
     BUILD_TIMEOUT_MS,
   );
@@ -45,13 +48,18 @@ describe('what is mounted passes its own check', () => {
     async () => {
       const { folder } = await findTemporalServer();
       const server = join(folder, 'temporal-server');
-      const words = await check(server, ['validate-dynamic-config', 'ops/temporal/dynamic-config.yaml']);
+      const dynamic = await check(server, ['validate-dynamic-config', 'ops/temporal/dynamic-config.yaml']);
       // A name that it does not know is a warning to it.
-      expect(words).not.toMatch(/warning|error/);
+      expect(dynamic).toEqual({ faults: '', stdout: expect.not.stringMatching(/warning|error/) as string });
       const env = { TEMPORAL_SQL_PASSWORD: 'of-the-file', TEMPORAL_SQL_ADDRESS: 'postgres:5432' };
-      const config = await check(server, ['--config', 'ops/temporal', '--env', 'server', 'render-config'], env);
-      expect(config).toContain('numHistoryShards: 128');
-      expect(config).toContain('postgres:5432');
+      const { faults, stdout } = await check(
+        server,
+        ['--config', 'ops/temporal', '--env', 'server', 'render-config'],
+        env,
+      );
+      expect(faults).toBe('');
+      expect(stdout).toContain('numHistoryShards: 128');
+      expect(stdout).toContain('postgres:5432');
     },
     BUILD_TIMEOUT_MS,
   );
@@ -116,7 +124,9 @@ describe('the workflows of CI', () => {
   test(
     'pass the check of their syntax and expressions',
     async () => {
-      await check(await findActionlint(), ['-no-color', '-shellcheck=', '-pyflakes=']);
+      expect(await check(await findActionlint(), ['-no-color', '-shellcheck=', '-pyflakes='])).toMatchObject({
+        faults: '',
+      });
     },
     BUILD_TIMEOUT_MS,
   );

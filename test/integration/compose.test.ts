@@ -6,7 +6,15 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { readConfig, requirePeers } from '../../src/config.ts';
 import { run } from '../../src/embedded/run.ts';
 import { read } from '../support/compose-check.ts';
-import { type ComposeService, ROOT, composeFile, isPassing, mountsOf, startOrder } from '../support/compose-file.ts';
+import {
+  type ComposeService,
+  type Condition,
+  ROOT,
+  composeFile,
+  isPassing,
+  mountsOf,
+  startOrder,
+} from '../support/compose-file.ts';
 import { BUILD_TIMEOUT_MS, findCompose } from '../support/compose-tool.ts';
 
 const { services, volumes } = composeFile();
@@ -57,37 +65,50 @@ describe('docker compose', () => {
 });
 
 describe('the services', () => {
-  test.each(all)('%s: its image is pinned to a version', (_, { image, build }) => {
-    if (build === undefined) expect(image).toMatch(/:v?\d+\.\d+(?:\.\d+)?(?:-[\w.-]+)?$/);
-    else expect(image).toBe('evenkeel:local');
-    expect(image).not.toContain('auto-setup');
+  /** Of the services for which `is` holds, the names. */
+  const thoseThat = (is: (service: ComposeService, name: string) => boolean): string[] =>
+    all.flatMap(([name, service]) => (is(service, name) ? [name] : []));
+
+  test('have images that are pinned to a version, or are built here', () => {
+    const isPinned = ({ image, build }: ComposeService): boolean =>
+      build === undefined ? /:v?\d+\.\d+(?:\.\d+)?(?:-[\w.-]+)?$/.test(image) : image === 'evenkeel:local';
+    expect(thoseThat((service) => !isPinned(service))).toEqual([]);
+    // Not for production, and deprecated.
+    expect(thoseThat(({ image }) => image.includes('auto-setup'))).toEqual([]);
   });
 
-  test.each(all)('%s: what is mounted is there', (_, service) => {
-    for (const { source } of mountsOf(service)) {
-      if (source.startsWith('./')) expect([source, existsSync(join(ROOT, source))]).toEqual([source, true]);
-      else expect(Object.keys(volumes)).toContain(source);
-    }
+  test('mount what is there', () => {
+    const exists = (source: string): boolean =>
+      source.startsWith('./') ? existsSync(join(ROOT, source)) : Object.hasOwn(volumes, source);
+    const missing = all.flatMap(([, service]) => mountsOf(service).filter(({ source }) => !exists(source)));
+    expect(missing).toEqual([]);
+    const used = new Set(all.flatMap(([, service]) => mountsOf(service).map(({ source }) => source)));
+    expect(Object.keys(volumes).filter((volume) => !used.has(volume))).toEqual([]);
   });
 
-  test.each(all)('%s: waits for what there is, and for the right thing', (_, { depends_on: others = {} }) => {
-    for (const [name, { condition }] of Object.entries(others)) {
+  test('wait for the end of what ends, and for the health of what has a check', () => {
+    const rightFor = (name: string): Condition => {
       const other = services[name];
       if (other === undefined) throw new Error(`there is no service ${name}`);
-      if (isPassing(other)) expect([name, condition]).toEqual([name, 'service_completed_successfully']);
-      else if (other.healthcheck) expect([name, condition]).toEqual([name, 'service_healthy']);
-    }
+      if (isPassing(other)) return 'service_completed_successfully';
+      return other.healthcheck ? 'service_healthy' : 'service_started';
+    };
+    const waits = all.flatMap(([name, { depends_on: others = {} }]) =>
+      Object.entries(others).map(([other, { condition }]) => ({ name, other, condition })),
+    );
+    expect(waits.filter(({ other, condition }) => condition !== rightFor(other))).toEqual([]);
   });
 
-  test.each(all)('%s: has a health check, or ends and is waited for', (name, service) => {
-    const waiting = all.filter(([, { depends_on: others = {} }]) => name in others);
+  test('have a health check, or end and are waited for', () => {
+    const waitingFor = (name: string): ComposeService[] =>
+      all.flatMap(([, service]) => (name in (service.depends_on ?? {}) ? [service] : []));
     // `up --wait` takes the end of a service for a failure unless somebody waits for just that.
-    if (isPassing(service)) expect(waiting).not.toEqual([]);
+    expect(thoseThat((service, name) => isPassing(service) && waitingFor(name).length === 0)).toEqual([]);
     // Images without a program to ask with are asked by a service that ends when they answer.
-    else if (service.healthcheck === undefined) {
-      const asked = waiting.filter(([, other]) => isPassing(other) && String(other.command).includes(`//${name}:`));
-      expect(asked).toHaveLength(1);
-    }
+    const isAsked = (name: string): boolean =>
+      waitingFor(name).some((other) => isPassing(other) && String(other.command).includes(`//${name}:`));
+    const unknown = thoseThat((service, name) => !isPassing(service) && !service.healthcheck && !isAsked(name));
+    expect(unknown).toEqual([]);
   });
 
   test('wait for each other in no circle', () => {

@@ -97,7 +97,7 @@ export class PlainStack {
     const started = new Map<string, Promise<void>>();
     for (const name of startOrder(this.#services).filter((service) => service in this.#standIns)) {
       const { depends_on: others = {} } = this.#service(name);
-      const ready = Promise.all(Object.keys(others).map((other) => started.get(other)));
+      const ready = Promise.all(Object.keys(others).map((other) => started.get(other) ?? Promise.resolve()));
       started.set(
         name,
         ready.then(() => this.#startService(name)),
@@ -207,7 +207,7 @@ export class PlainStack {
     const { environment = {} } = this.#service(instance.service);
     const given = Object.entries(environment).map(([name, value]) => {
       const isPort = name.endsWith('_PORT');
-      return [name, isPort ? String(instance.port(Number(value))) : this.#translate(instance, String(value))];
+      return [name, isPort ? String(instance.port(Number(value))) : this.#translate(instance, value)];
     });
     const own = this.#standIns[instance.service]?.env?.(instance) ?? {};
     const { PATH = '/usr/bin:/bin' } = process.env;

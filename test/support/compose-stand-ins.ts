@@ -90,10 +90,10 @@ function prometheusConfig(stack: PlainStack, text: string): string {
     const [host = '', port = ''] = address.split(':');
     return host === 'localhost' ? `127.0.0.1:${self?.port(Number(port))}` : stack.address(host, Number(port));
   };
-  const listed = <T extends Pick<ScrapeConfig, 'static_configs'>>(config: T): T => ({
-    ...config,
-    ...(config.static_configs && {
-      static_configs: config.static_configs.map(({ targets, ...rest }) => ({ ...rest, targets: targets.map(target) })),
+  const listed = <T extends Pick<ScrapeConfig, 'static_configs'>>(group: T): T => ({
+    ...group,
+    ...(group.static_configs && {
+      static_configs: group.static_configs.map(({ targets, ...rest }) => ({ ...rest, targets: targets.map(target) })),
     }),
   });
   const found = ({ dns_sd_configs: lookups, ...job }: ScrapeConfig): ScrapeConfig => ({
