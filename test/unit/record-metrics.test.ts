@@ -164,6 +164,7 @@ describe('where something is away', () => {
     const hanging = Promise.withResolvers<StoreFacts>();
     answers.facts = hanging.promise;
     void refresh();
+    await vi.advanceTimersByTimeAsync(0);
     answers.facts = nothing;
     await scrape(29_000);
     expect(reads.facts).toBe(1);
