@@ -12,6 +12,7 @@ import { loadObjectives } from '../../src/slo/files.ts';
 import { percent } from '../../src/slo/words.ts';
 import { fakes } from './api-fakes.ts';
 import { alertRows } from './docs-alerts.ts';
+import { metricRows } from './docs-metrics.ts';
 
 const { objectives, sla } = await loadObjectives();
 
@@ -83,6 +84,8 @@ const decisions: Readonly<Record<DecisionAction, string>> = {
   reject: 'the review refuses the order',
 };
 
+const metricHead = ['Name', 'Type', 'Labels', 'Unit', 'Meaning'];
+
 /** What stands between `<!-- table NAME -->` and `<!-- end -->` in the pages of docs/. */
 export const tables = {
   settings: () =>
@@ -125,6 +128,8 @@ export const tables = {
       ]),
     ),
   exclusions: () => sla.exclusions.map((exclusion) => `- ${exclusion}`).join('\n'),
+  process_metrics: () => table(metricHead, metricRows('process')),
+  record_metrics: () => table(metricHead, metricRows('records')),
   problems: () =>
     table(
       ['Status', 'Type', 'Meaning', '`Retry-After`'],

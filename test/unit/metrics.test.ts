@@ -1,9 +1,15 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { eventTypes } from '../../src/domain/events.ts';
 import { labelBounds, mostSeries } from '../../src/telemetry/metric-labels.ts';
 import { type MetricSpec, metrics as specs } from '../../src/telemetry/metric-names.ts';
 import { type Metrics, createMetrics } from '../../src/telemetry/metrics.ts';
 import { countsOf, valuesOf } from '../support/metric-values.ts';
+import { unitOf } from './docs-metrics.ts';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
 
 const all = Object.values<MetricSpec>(specs);
 const many = Array.from({ length: 2_000 }, (_, n) => `unknown-${n}`);
@@ -91,6 +97,22 @@ describe('before a scrape', () => {
     metrics.onScrape(() => void ran.push('quick'));
     await expect(metrics.collect()).rejects.toThrow('no answer');
     expect(ran.toSorted()).toEqual(['quick', 'slow']);
+  });
+});
+
+describe('every metric', () => {
+  const sources = globSync('src/**/*.ts', { cwd: root }).filter((file) => !file.endsWith('metric-names.ts'));
+  const text = sources.map((file) => readFileSync(join(root, file), 'utf8')).join('\n');
+
+  it.each(Object.keys(specs))('%s is exported by somebody', (key) => {
+    expect(text).toMatch(new RegExp(`\\b(count|countTo|observe|set)\\(\\s*'${key}'`));
+  });
+
+  it.each(all.map((spec) => [spec.name, spec] as const))('%s is named by the conventions', (name, spec) => {
+    expect(name.endsWith('_total')).toBe(spec.type === 'counter');
+    expect(name).not.toMatch(/_(ms|milliseconds|count|sum|bucket)$/);
+    expect(['s', ...(spec.type === 'histogram' ? [] : ['', 'bytes', 'Unix time, s'])]).toContain(unitOf(spec));
+    expect(spec.buckets ?? []).toEqual([...(spec.buckets ?? [])].toSorted((a, b) => a - b));
   });
 });
 
