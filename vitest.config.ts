@@ -10,6 +10,8 @@ const project = (name: string, options: Record<string, unknown> = {}) => ({
   },
 });
 
+const servers = ['test/support/servers.setup.ts', 'test/support/broker.setup.ts', 'test/support/prometheus.setup.ts'];
+
 export default defineConfig({
   test: {
     projects: [
@@ -21,17 +23,13 @@ export default defineConfig({
         globalSetup: 'test/support/test-server.setup.ts',
       }),
       project('replay', { testTimeout: 60_000, hookTimeout: 120_000 }),
-      project('integration', {
-        testTimeout: 60_000,
-        hookTimeout: 600_000,
-        globalSetup: ['test/support/servers.setup.ts', 'test/support/broker.setup.ts'],
-      }),
+      project('integration', { testTimeout: 60_000, hookTimeout: 600_000, globalSetup: servers }),
       // Whole stacks on two cores: one file at a time.
       project('e2e', {
         testTimeout: 240_000,
         hookTimeout: 600_000,
         fileParallelism: false,
-        globalSetup: ['test/support/servers.setup.ts', 'test/support/broker.setup.ts'],
+        globalSetup: servers,
       }),
     ],
   },

@@ -1,4 +1,9 @@
-/** Prometheus, Alertmanager and their tools, by the names that Debian's packages give them. */
-export function prometheusTools(): Readonly<Record<'prometheus' | 'promtool' | 'alertmanager' | 'amtool', string>> {
-  return { prometheus: 'prometheus', promtool: 'promtool', alertmanager: 'prometheus-alertmanager', amtool: 'amtool' };
+import { inject } from 'vitest';
+import type { PrometheusPaths } from './prometheus.setup.ts';
+
+/** Prometheus, Alertmanager and their tools. Throws where this machine has none, and says what to install. */
+export function prometheusTools(): PrometheusPaths {
+  const { paths, problem } = inject('prometheusTools');
+  if (paths === null) throw new Error(problem);
+  return paths;
 }
