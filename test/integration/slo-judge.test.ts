@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { withAuditRecords } from '../../src/adapters/postgres/audit-records.ts';
 import { postgresSloRecords } from '../../src/adapters/postgres/slo-records.ts';
 import type { SloCounts } from '../../src/domain/objectives.ts';
-import { type History, randomHistory, writeHistory } from '../support/slo-histories.ts';
+import { type History, randomHistory } from '../support/slo-histories.ts';
 import { byMinute, verdictsOf } from '../support/slo-oracle.ts';
+import { writeHistory } from '../support/slo-rows.ts';
 import { judgeAll, newSloStore, thresholds } from '../support/slo-store.ts';
 import { waitFor } from '../support/wait.ts';
 

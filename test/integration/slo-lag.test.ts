@@ -155,7 +155,10 @@ describe('which minutes are next', () => {
     for (let n = 0; n < 20; n += 1) await consumer();
     const days = 24 * 60;
     expect(await next(-2 * days * MINUTE_MS, 0)).toEqual({
-      ...{ first: at(-2 * days + 1), last: at(-2 * days + 500), isMeasured: false, more: true },
+      first: at(-2 * days + 1),
+      last: at(-2 * days + 500),
+      isMeasured: false,
+      more: true,
     });
     expect(await next(-40 * days * MINUTE_MS, 0)).toMatchObject({ first: at(-30 * days + 1) });
   });

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { removeOldMinutes } from '../../src/adapters/postgres/slo-counts.ts';
 import { postgresSloRecords } from '../../src/adapters/postgres/slo-records.ts';
 import { sloNames } from '../../src/domain/objectives.ts';
-import { randomHistory, writeHistory } from '../support/slo-histories.ts';
+import { randomHistory } from '../support/slo-histories.ts';
 import { verdictsOf } from '../support/slo-oracle.ts';
+import { writeHistory } from '../support/slo-rows.ts';
 import { judgeAll, newSloStore, thresholds } from '../support/slo-store.ts';
 import { pooled } from '../support/wait.ts';
 

@@ -1,5 +1,4 @@
-/** Random histories as rows with explicit times, for what is judged from records. All times are in epoch milliseconds. */
-import type { Client } from 'pg';
+/** Random histories, for what is judged from records. All times are in epoch milliseconds. */
 import type { DeliveryStatus } from '../../src/domain/consumer-ports.ts';
 import type { ConsumerState } from '../../src/domain/consumers.ts';
 import type { FailureCause } from '../../src/domain/delivery.ts';
@@ -213,99 +212,29 @@ function addDelivery(random: Random, history: Growing, event: EventRow, consumer
   const settledAt = status === 'pending' ? null : deadSince === null ? end : end + random.pick([50, 20_000]);
   const leaseUntil = status === 'pending' && random.chance(0.5) ? (firstAttemptAt ?? at) + 30_000 : null;
   history.deliveries.push({
-    ...{ id, eventId, orderId, sequence, consumerId, at, status, firstAttemptAt, settledAt, deadSince, leaseUntil },
+    id,
+    eventId,
+    orderId,
+    sequence,
+    consumerId,
+    at,
+    status,
+    firstAttemptAt,
+    settledAt,
+    deadSince,
+    leaseUntil,
   });
   if (deadSince !== null && status === 'replaced') {
     // Its correction: neither judged nor in anybody's way.
     const corrected = { ...event, id: `${eventId}-${consumerId}`, replaces: eventId };
     history.events.push(corrected);
-    history.deliveries.push({
-      ...{
-        id: id + 1,
-        eventId: corrected.id,
-        orderId,
-        sequence,
-        consumerId,
-        at,
-        status: 'pending',
-        firstAttemptAt: null,
-      },
-      ...{ settledAt: null, deadSince: null, leaseUntil: null },
-    });
+    const nothing = { firstAttemptAt: null, settledAt: null, deadSince: null, leaseUntil: null };
+    const ids = { id: id + 1, eventId: corrected.id, orderId, sequence, consumerId };
+    history.deliveries.push({ ...ids, ...nothing, at, status: 'pending' });
   }
   if (firstAttemptAt === null) return;
   const durationMs = random.pick([5, 100, 900, 6_000, 20_000]);
   const cause = random.chance(0.7) ? null : random.pick(['http_503', 'http_429', 'http_500', 'timeout'] as const);
   if (random.chance(0.8))
     history.attempts.push({ deliveryId: id, consumerId, startedAt: firstAttemptAt, durationMs, cause });
-}
-
-/** Writes it all, past every rule: `client` is a superuser with `session_replication_role = replica`. */
-export async function writeHistory(client: Client, history: History): Promise<void> {
-  const insert = async (into: string, select: string, rows: readonly object[], columns: string): Promise<void> => {
-    await client.query(`insert into ${into} select ${select} from jsonb_to_recordset($1::jsonb) as r (${columns})`, [
-      JSON.stringify(rows),
-    ]);
-  };
-  const time = (name: string): string => `to_timestamp(r."${name}" / 1000.0)`;
-  await insert(
-    'consumers (id, name, target, types, like_types, max_in_flight, state, state_since, secret, created_at)',
-    `r.id, 'name of ' || r.id, '{}', '[]', '{}', r."maxInFlight", 'enabled', now(), 's', now() - interval '3 hours'`,
-    history.consumers,
-    'id text, "maxInFlight" int',
-  );
-  await insert(
-    'consumer_health (consumer_id, mode, failed_at, throttled_until)',
-    `r.id, r.mode, ${time('failedAt')}, ${time('throttledUntil')}`,
-    history.consumers,
-    'id text, mode text, "failedAt" float8, "throttledUntil" float8',
-  );
-  await insert(
-    'consumer_changes (id, consumer_id, at, action, actor, types, state) overriding system value',
-    `r.id, r."consumerId", ${time('at')}, r.action, 'test', case when not r."isDeleted" then '[]'::jsonb end, r.state`,
-    history.consumers.flatMap(({ id, changes }) => changes.map((change) => ({ ...change, consumerId: id }))),
-    'id bigint, "consumerId" text, at float8, action text, state text, "isDeleted" boolean',
-  );
-  await insert(
-    'orders (id, caller, idempotency_key, body_hash, customer_id, currency, total_minor, payment_token, shipping_address, status, reason, created_at, updated_at, cancel_requested_at)',
-    `r.id, 'default', r.id, 'hash', 'c1', 'EUR', 100, 'tok', '{}', r.status, r.reason, ${time('at')}, ${time('at')}, ${time('cancelRequestedAt')}`,
-    history.orders,
-    'id text, at float8, status text, reason text, "cancelRequestedAt" float8',
-  );
-  await insert(
-    'events (id, order_id, sequence, type, at, body, replaces)',
-    `r.id, r."orderId", r.sequence, r.type, ${time('at')}, '{}', r.replaces`,
-    history.events,
-    'id text, "orderId" text, sequence int, type text, at float8, replaces text',
-  );
-  await insert(
-    'attentions (order_id, id, step, reason, allowed, opened_at, closed_at, closed_how)',
-    `r."orderId", r.id, 'authorize', 'away', '[]', ${time('openedAt')}, ${time('closedAt')},
-      case when r."closedAt" is not null then jsonb_build_object('by', r.by) end`,
-    history.attentions,
-    'id text, "orderId" text, "openedAt" float8, "closedAt" float8, by text',
-  );
-  await insert(
-    'deliveries (id, event_id, consumer_id, order_id, sequence, status, is_late, attempts, created_at, first_attempt_at, next_attempt_at, token, settled_at, cause) overriding system value',
-    `r.id, r."eventId", r."consumerId", r."orderId", r.sequence, r.status,
-      r."deadSince" is not null and r.status not in ('replaced', 'discarded') or r."eventId" not in (r."orderId" || '-' || r.sequence),
-      1, ${time('at')}, ${time('firstAttemptAt')}, coalesce(${time('leaseUntil')}, now()),
-      case when r."leaseUntil" is not null then 'token' end, ${time('settledAt')}, case r.status when 'dead' then 'http_500' end`,
-    history.deliveries,
-    `id bigint, "eventId" text, "orderId" text, sequence int, "consumerId" text, at float8, status text,
-      "firstAttemptAt" float8, "settledAt" float8, "deadSince" float8, "leaseUntil" float8`,
-  );
-  await insert(
-    'dead_letter_actions (delivery_id, at, action, actor, cause, dead_since)',
-    `r.id, now(), case r.status when 'discarded' then 'discard' else 'retry' end, 'test', 'http_500', ${time('deadSince')}`,
-    history.deliveries.filter(({ deadSince }) => deadSince !== null),
-    'id bigint, status text, "deadSince" float8',
-  );
-  await insert(
-    'attempts (delivery_id, consumer_id, started_at, duration_ms, outcome, cause, relay)',
-    `r."deliveryId", r."consumerId", ${time('startedAt')}, r."durationMs",
-      case when r.cause is null then 'delivered' else 'failed' end, r.cause, 'relay'`,
-    history.attempts,
-    '"deliveryId" bigint, "consumerId" text, "startedAt" float8, "durationMs" int, cause text',
-  );
 }

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { runJudge } from '../../src/delivery/judge.ts';
 import type { Thresholds } from '../../src/domain/objectives.ts';
 import { DomainFailure } from '../../src/domain/failures.ts';
-import type { JudgedRound } from '../../src/domain/slo-ports.ts';
+import type { JudgedRound, SloRecords } from '../../src/domain/slo-ports.ts';
+import type { Log } from '../../src/telemetry/log.ts';
 
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
@@ -29,10 +30,14 @@ const round = (more: boolean): JudgedRound => ({ judged, more });
 /** A judge whose rounds come to `answers`, one after the other, and to nothing due after that. */
 function running(answers: readonly (() => Promise<JudgedRound | undefined>)[] = []) {
   const left = [...answers];
-  const judge = vi.fn((_: Thresholds) => (left.shift() ?? (() => Promise.resolve(round(false))))());
-  const [info, warn] = [vi.fn(), vi.fn()];
+  const judge = vi.fn<SloRecords['judge']>(() => (left.shift() ?? (() => Promise.resolve(round(false))))());
+  const [info, warn] = [vi.fn<Log['info']>(), vi.fn<Log['warn']>()];
   const stop = new AbortController();
-  const done = runJudge({ records: { judge }, log: { info, warn, error: vi.fn() } }, thresholds, stop.signal);
+  const done = runJudge(
+    { records: { judge }, log: { info, warn, error: vi.fn<Log['error']>() } },
+    thresholds,
+    stop.signal,
+  );
   return { judge, info, warn, stop, done };
 }
 

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { createRequestCounter } from '../../src/delivery/request-counter.ts';
 import { DomainFailure } from '../../src/domain/failures.ts';
-import type { CountedMinute } from '../../src/domain/slo-ports.ts';
+import type { CountedMinute, SloRecords } from '../../src/domain/slo-ports.ts';
+import type { Log } from '../../src/telemetry/log.ts';
 
 const noon = new Date('2026-03-01T12:00:00.000Z');
 const minute = (n: number) => new Date(noon.getTime() + n * 60_000);
@@ -10,12 +11,12 @@ afterEach(() => vi.useRealTimers());
 
 function counter() {
   const store = { isAway: false, minutes: [] as CountedMinute[] };
-  const addRequests = vi.fn((minutes: readonly CountedMinute[]) => {
+  const addRequests = vi.fn<SloRecords['addRequests']>((minutes) => {
     if (store.isAway) return Promise.reject(new DomainFailure('store_unavailable', 'away'));
     store.minutes.push(...minutes);
     return Promise.resolve();
   });
-  const log = { info: vi.fn(), warn: vi.fn(), error: vi.fn() };
+  const log = { info: vi.fn<Log['info']>(), warn: vi.fn<Log['warn']>(), error: vi.fn<Log['error']>() };
   const made = createRequestCounter({ addRequests }, log);
   const stop = new AbortController();
   const done = made.run(stop.signal);
