@@ -124,7 +124,14 @@ describe('the workflows of CI', () => {
   test(
     'pass the check of their syntax and expressions',
     async () => {
-      expect(await check(await findActionlint(), ['-no-color', '-shellcheck=', '-pyflakes='])).toMatchObject({
+      expect(
+        await check(await findActionlint(), [
+          '-no-color',
+          '-shellcheck=',
+          '-pyflakes=',
+          ...filesIn('.github/workflows', '.yml'),
+        ]),
+      ).toMatchObject({
         faults: '',
       });
     },
