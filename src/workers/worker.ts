@@ -56,7 +56,7 @@ const SDK_HISTOGRAMS = [
   'activity_execution_latency',
   'activity_succeed_endtoend_latency',
   'local_activity_execution_latency',
-  'local_activity_succeeded_endtoend_latency',
+  'local_activity_succeed_endtoend_latency',
 ];
 
 /**
