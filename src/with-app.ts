@@ -10,7 +10,7 @@ import { recordMetrics } from './telemetry/record-metrics.ts';
 
 /** Where the SDK serves its own metrics, as the settings say. */
 export function sdkMetricsOf({ EVENKEEL_METRICS_HOST: host, EVENKEEL_SDK_METRICS_PORT: port }: Config): RuntimeOptions {
-  return port === 0 ? {} : { sdkMetrics: `${host}:${port}` };
+  return port === 0 ? {} : { sdkMetrics: `${host.includes(':') ? `[${host}]` : host}:${port}` };
 }
 
 /** Wires a process, serves its metrics while `work` runs, and closes everything after it, whatever came of it. */
