@@ -1,9 +1,12 @@
 /** That each kind of contradiction is found and named, and that no moment of a sound order is taken for one. */
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { postgresFacts } from '../../src/adapters/postgres/facts.ts';
 import { findViolations } from '../../src/adapters/postgres/ledger-violations.ts';
+import { run } from '../../src/commands/audit.ts';
 import { type ViolationKind, violationKinds } from '../../src/domain/fact-ports.ts';
 import { insertConsumer } from '../support/delivery-rows.ts';
 import { OrderStory, type Twist, twists } from '../support/order-story.ts';
@@ -189,5 +192,26 @@ describe('found, named and counted is', () => {
        select id, clock_timestamp(), 'changed', 'test', types, filter, state from consumers`,
     );
     expect(await violations()).toEqual({});
+  });
+});
+
+describe('evenkeel audit ledgers', () => {
+  const audit = async (...words: string[]): Promise<{ code: number; out: string }> => {
+    const stdout = new PassThrough();
+    const env = { DATABASE_URL: made.url };
+    const code = await run(['ledgers', ...words], { stdout, stderr: stdout, env, signal: AbortSignal.abort() });
+    stdout.end();
+    return { code, out: await text(stdout) };
+  };
+
+  test('says so where all agree, and names what does not', async () => {
+    const sku = await shop.sku();
+    expect(await audit()).toEqual({ code: 0, out: 'the ledgers agree\n' });
+    await admin.query('update stock set reserved = 1');
+    const problem = '1 reserved, and the reservations add up to 0';
+    const subject = `sku ${sku} at main`;
+    expect(await audit()).toEqual({ code: 1, out: `stock_mismatch: ${subject}: ${problem}\n1 violations\n` });
+    const lines = [{ kind: 'stock_mismatch', subject, problem }, { violations: 1 }];
+    expect(await audit('--json')).toEqual({ code: 1, out: lines.map((line) => `${JSON.stringify(line)}\n`).join('') });
   });
 });
