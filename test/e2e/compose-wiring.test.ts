@@ -6,7 +6,8 @@ import type { OrderView } from '../../src/domain/order-ports.ts';
 import { composeFile } from '../support/compose-file.ts';
 import { PlainStack } from '../support/compose-plain.ts';
 import { localConfiguration, standIns } from '../support/compose-stand-ins.ts';
-import { BUILD_TIMEOUT_MS, findTemporalServer, onPath } from '../support/compose-tool.ts';
+import { BUILD_TIMEOUT_MS, findTemporalServer } from '../support/compose-tool.ts';
+import { prometheusTools } from '../support/prometheus-tools.ts';
 import { newKey, newOrder } from '../support/stack.ts';
 import { waitFor } from '../support/wait.ts';
 
@@ -15,12 +16,13 @@ let stack: PlainStack | undefined;
 beforeAll(async () => {
   const { path: rabbitmq, problem } = inject('rabbitmqServer');
   if (rabbitmq === null) throw new Error(problem);
+  const tools = prometheusTools();
   const programs = {
     temporal: await findTemporalServer(),
     temporalCli: inject('temporalCliPath'),
     rabbitmq,
-    prometheus: await onPath('prometheus'),
-    alertmanager: await onPath('alertmanager', 'prometheus-alertmanager'),
+    prometheus: tools.prometheus,
+    alertmanager: tools.alertmanager,
   };
   const made = await PlainStack.create((its) => standIns(its, programs));
   stack = made;

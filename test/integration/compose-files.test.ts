@@ -6,13 +6,7 @@ import { parse } from 'yaml';
 import { orderAttentionKey, orderStatusKey } from '../../src/workflows/contract.ts';
 import { check, filesIn, read } from '../support/compose-check.ts';
 import { ROOT, composeFile } from '../support/compose-file.ts';
-import {
-  BUILD_TIMEOUT_MS,
-  findActionlint,
-  findCollector,
-  findTemporalServer,
-  onPath,
-} from '../support/compose-tool.ts';
+import { BUILD_TIMEOUT_MS, findActionlint, findCollector, findTemporalServer } from '../support/compose-tool.ts';
 
 const all = Object.entries(composeFile().services);
 
@@ -21,18 +15,6 @@ describe('what is mounted passes its own check', () => {
 
   test.each(filesIn('ops', '.sh'))('%s', async (file) => {
     for (const shell of ['sh', 'bash']) expect(await check(shell, ['-n', file])).toMatchObject({ faults: '' });
-  });
-
-  test('the configuration of Prometheus, with its rules', async () => {
-    expect(await check(await onPath('promtool'), ['check', 'config', 'ops/prometheus/prometheus.yml'])).toMatchObject({
-      faults: '',
-    });
-  });
-
-  test('the configuration of Alertmanager', async () => {
-    expect(await check(await onPath('amtool'), ['check-config', 'ops/alertmanager/alertmanager.yml'])).toMatchObject({
-      faults: '',
-    });
   });
 
   test(

@@ -23,6 +23,8 @@ export interface StandIn {
   /** What the image, or the container's own network, gives its process besides the environment of the file. */
   readonly env?: (instance: Instance) => Readonly<Record<string, string>>;
   readonly args?: (instance: Instance) => readonly string[];
+  /** What it would start by itself, and leave behind. */
+  readonly beside?: (instance: Instance) => readonly string[];
   /** In place of starting it by its command. */
   readonly start?: (instance: Instance) => Promise<PlainProcess>;
 }
@@ -121,14 +123,15 @@ export class PlainStack {
   }
 
   async startInstance(instance: Instance): Promise<void> {
-    const start = this.#standIns[instance.service]?.start;
-    const process = start === undefined ? this.#spawn(instance) : await start(instance);
+    const { start, beside } = this.#standIns[instance.service] ?? {};
+    if (beside) this.#processes.set(`beside ${instance.name}`, this.#spawn(instance, beside(instance)));
+    const process = start === undefined ? this.#spawn(instance, this.#command(instance)) : await start(instance);
     this.#processes.set(instance.name, process);
     const isReady = async (): Promise<boolean> => {
       if (!process.isRunning) throw new Error(`${instance.name} ended:\n${process.log()}`);
       return await this.#isHealthy(instance);
     };
-    await waitFor(`${instance.name} is healthy`, isReady, 90_000, () => process.log());
+    await waitFor(`${instance.name} is healthy`, isReady, 180_000, () => process.log());
   }
 
   process(name: string): PlainProcess {
@@ -229,8 +232,7 @@ export class PlainStack {
     if (code !== 0) throw new Error(`${instance.name} ended with ${code}:\n${output}`);
   }
 
-  #spawn(instance: Instance): PlainProcess {
-    const [command = '', ...args] = this.#command(instance);
+  #spawn(instance: Instance, [command = '', ...args]: readonly string[]): PlainProcess {
     const logFile = join(this.folder, `${instance.name}.log`);
     return new PlainProcess({ command, args, env: this.#environment(instance), cwd: ROOT, logFile });
   }

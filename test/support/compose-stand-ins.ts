@@ -41,6 +41,8 @@ export function standIns(stack: PlainStack, programs: Programs): Readonly<Record
     rabbitmq: {
       words: { 'docker-entrypoint.sh': 'env', 'rabbitmq-server': programs.rabbitmq },
       env: (instance) => rabbitmqEnv(stack, instance),
+      // The registry of Erlang's nodes, that a node starts as a daemon.
+      beside: (instance) => ['epmd', '-port', String(instance.port(4369)), '-address', '127.0.0.1'],
     },
     sandbox: evenkeel,
     migrate: evenkeel,
@@ -165,7 +167,8 @@ function rabbitmqEnv(stack: PlainStack, instance: Instance): Readonly<Record<str
     RABBITMQ_LOG_BASE: join(own, 'log'),
     RABBITMQ_CONF_ENV_FILE: '/dev/null',
     RABBITMQ_ENABLED_PLUGINS_FILE: join(own, 'enabled_plugins'),
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none',
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS:
+      '-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none',
     RUNNING_UNDER_SYSTEMD: 'true',
   };
 }

@@ -1,6 +1,6 @@
 /** Programs that only the tests of the compose stack need: found on PATH or in the cache, else built once by Go. */
 import { cp, mkdir } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { cacheRoot, fillCache, isExecutable } from '../../src/embedded/cache.ts';
 import { findByFirst } from '../../src/embedded/finding.ts';
 import { run } from '../../src/embedded/run.ts';
@@ -126,16 +126,4 @@ export async function findTemporalServer(): Promise<TemporalServer> {
   };
   const folder = await goTool({ name: 'temporal-server', version, programs, build });
   return { folder, schemas: join(folder, 'schema') };
-}
-
-/** The first of these programs that is on PATH; throws where none is. */
-export async function onPath(...names: readonly string[]): Promise<string> {
-  for (const name of names) {
-    for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
-      if (folder !== '' && (await isExecutable(join(folder, name)))) return join(folder, name);
-    }
-  }
-  throw new Error(
-    `none of ${names.join(', ')} is on PATH: install it (Debian, Ubuntu: prometheus-alertmanager, prometheus)`,
-  );
 }
