@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import { Client } from 'pg';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { withAuditRecords } from '../../src/adapters/postgres/audit-records.ts';
 import { postgresFacts } from '../../src/adapters/postgres/facts.ts';
 import { findViolations } from '../../src/adapters/postgres/ledger-violations.ts';
 import { run } from '../../src/commands/audit.ts';
@@ -192,6 +193,18 @@ describe('found, named and counted is', () => {
        select id, clock_timestamp(), 'changed', 'test', types, filter, state from consumers`,
     );
     expect(await violations()).toEqual({});
+  });
+});
+
+test('an audit, however long it takes, is none of those whom the judge of the objectives waits for', async () => {
+  const waitedFor = `select 1 from pg_stat_activity where datname = current_database()
+    and application_name = 'evenkeel' and xact_start is not null and pid <> pg_backend_pid()`;
+  await withAuditRecords(made.db, async (records) => {
+    await records.consumers();
+    expect((await admin.query(waitedFor)).rowCount).toBe(0);
+  });
+  await made.db.transaction(async () => {
+    expect((await admin.query(waitedFor)).rowCount).toBe(1);
   });
 });
 

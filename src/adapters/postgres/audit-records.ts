@@ -18,6 +18,15 @@ export function withAuditRecords<T>(db: Database, work: (records: AuditRecords) 
   });
 }
 
+/**
+ * The transaction reads one snapshot from here on and writes nothing, for as long as it takes. It has another name than
+ * those which may write: whoever waits until nothing earlier can be committed need not wait for it.
+ */
+export async function readOneMoment(trx: Queries): Promise<void> {
+  await sql`set transaction isolation level repeatable read, read only`.execute(trx);
+  await sql`set local application_name = 'evenkeel-audit'`.execute(trx);
+}
+
 /** PostgreSQL's own time, which all records are stamped with. Throws `store_unavailable`. */
 export function readClock(db: Database): Promise<Date> {
   return db.read(async (queries) => {

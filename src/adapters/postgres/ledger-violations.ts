@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import { type ViolationKind, violationKinds } from '../../domain/fact-ports.ts';
+import { readOneMoment } from './audit-records.ts';
 import { ago, type Database, type Queries } from './database.ts';
 import { undeliveredEvents } from './undelivered-events.ts';
 
@@ -42,7 +43,7 @@ export async function countViolations(queries: Queries): Promise<Readonly<Record
  */
 export async function findViolations(db: Database, kind: ViolationKind, limit: number): Promise<readonly Violation[]> {
   return db.transaction(async (trx) => {
-    await sql`set transaction isolation level repeatable read, read only`.execute(trx);
+    await readOneMoment(trx);
     await sql`set local statement_timeout = '10min'`.execute(trx);
     const { rows } = await sql<Violation>`
       with suspects as materialized (${suspects('all')})
