@@ -1,92 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { ConsumerLag, StoreFacts, TaskQueueFacts } from '../../src/domain/fact-ports.ts';
-import type { SloTotal } from '../../src/domain/slo-ports.ts';
+import type { StoreFacts } from '../../src/domain/fact-ports.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { recordMetrics } from '../../src/telemetry/record-metrics.ts';
 import { valuesOf } from '../support/metric-values.ts';
+import { idle, lag, nothing, total, watched } from '../support/record-sources.ts';
 
 beforeEach(() => vi.useFakeTimers({ now: Date.parse('2026-01-01T00:00:00Z') }));
 afterEach(() => vi.useRealTimers());
 
 const start = Date.parse('2026-01-01T00:00:00Z') / 1_000;
-
-const nothing: StoreFacts = {
-  openOrders: {},
-  openAttentions: {},
-  oldestStartableMs: 0,
-  oldestUnknownPaymentMs: 0,
-  failedCompensations: 0,
-  violations: {
-    double_charge: 0,
-    overcharge: 0,
-    lost_order: 0,
-    charged_after_end: 0,
-    stock_mismatch: 0,
-    undelivered_event: 0,
-  },
-  lags: [],
-  deadLetters: {},
-  parkedMessages: 0,
-  connections: 7,
-  connectionsMax: 97,
-  storeBytes: 1e6,
-};
-const idle: TaskQueueFacts = { backlog: 0, backlogAgeMs: 0, pollers: 1 };
-
-const lag = (consumerId: string, row: Partial<ConsumerLag> = {}): ConsumerLag => ({
-  consumerId,
-  state: 'enabled',
-  mode: 'normal',
-  lagMs: 0,
-  pending: 0,
-  ...row,
-});
-const total = (slo: SloTotal['slo'], good: number, bad: number, judgedUntil: Date | null = null): SloTotal => ({
-  slo,
-  good,
-  bad,
-  excluded: 1,
-  judgedUntil,
-});
-
-/** Sources that answer what a test puts there, or throw it. */
-function watched(storeLimitBytes?: number) {
-  const answers = {
-    facts: nothing as StoreFacts | Error | Promise<StoreFacts>,
-    queues: { workflow: idle, activity: idle } as Record<'workflow' | 'activity', TaskQueueFacts> | Error,
-    totals: [] as readonly SloTotal[] | Error,
-  };
-  const reads = { facts: 0 };
-  const lines: string[] = [];
-  const note = (_fields: object, message: string): void => void lines.push(message);
-  const metrics = createMetrics(['records']);
-  const answer = async <T>(given: T | Error | Promise<T>): Promise<T> => {
-    const it = await given;
-    if (it instanceof Error) throw it;
-    return it;
-  };
-  const { refresh } = recordMetrics({
-    facts: {
-      read: () => {
-        reads.facts += 1;
-        return answer(answers.facts);
-      },
-    },
-    taskQueues: { describe: () => answer(answers.queues) },
-    slo: { totals: () => answer(answers.totals) },
-    metrics,
-    storeLimitBytes,
-    log: { info: note, warn: note, error: note },
-  });
-  /** The next scrape, so long after the one before. */
-  const scrape = async (afterMs = 15_000): Promise<void> => {
-    await vi.advanceTimersByTimeAsync(afterMs);
-    const done = refresh();
-    await vi.advanceTimersByTimeAsync(0);
-    await done;
-  };
-  return { answers, reads, lines, metrics, refresh, scrape };
-}
 
 describe('where something is away', () => {
   test('its gauges stand for thirty seconds and are gone then, and the time of its last answer stands still', async () => {
