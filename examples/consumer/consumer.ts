@@ -64,7 +64,11 @@ const server = createServer((request, response) => {
       } catch {
         return answer(401, 'the signature does not verify, or is more than five minutes old');
       }
-      if (!(event as OrderEvent).type.startsWith('evenkeel.ping.')) take(event as OrderEvent);
+      const { id, type } = event as OrderEvent;
+      if (!type.startsWith('evenkeel.ping.')) take(event as OrderEvent);
+      // This attempt's W3C trace context: what you do about an event may go on in the order's trace.
+      const { traceparent } = request.headers;
+      console.log(`${type} ${id}${typeof traceparent === 'string' ? ` trace ${traceparent.split('-')[1]}` : ''}`);
       return answer(204);
     })
     .catch((error: unknown) => {

@@ -1,10 +1,9 @@
 import { DomainFailure } from '../domain/failures.ts';
+import type { SpanAttribute, SpanKind } from './span-names.ts';
 import { currentTraceparent, newTraceparent, withTraceparent } from './trace-context.ts';
 
-export type SpanKind = 'internal' | 'server' | 'client' | 'producer' | 'consumer';
-
-/** By the names of OpenTelemetry's semantic conventions where there are stable ones. What is undefined is left out. */
-export type SpanAttributes = Readonly<Record<string, string | number | boolean | undefined>>;
+/** What is undefined is left out. */
+export type SpanAttributes = { readonly [Name in SpanAttribute]?: string | number | boolean | undefined };
 
 export interface SpanOptions {
   /** `internal` if absent. */

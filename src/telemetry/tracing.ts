@@ -11,6 +11,7 @@ import {
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
 import type { Log } from './log.ts';
+import type { SpanKind } from './span-names.ts';
 import { type Span, type SpanAttributes, type Tracing, aboveOf, noTracing, unrecorded, within } from './spans.ts';
 import { currentTraceparent, formatTraceparent, newSpanId, newTraceId, parseTraceparent } from './trace-context.ts';
 
@@ -35,7 +36,7 @@ const SEND_TIMEOUT_MS = 3_000;
 /** At the end, for all that is left. */
 const STOP_MS = 4_000;
 
-const kinds: Readonly<Record<NonNullable<Parameters<Tracing['begin']>[1]>['kind'] & string, Kind>> = {
+const kinds: Readonly<Record<SpanKind, Kind>> = {
   internal: Kind.INTERNAL,
   server: Kind.SERVER,
   client: Kind.CLIENT,

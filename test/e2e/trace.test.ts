@@ -1,5 +1,6 @@
 /** The traces of real orders, over real processes, as a real OTLP receiver gets them. */
 import { afterAll, afterEach, describe, expect, onTestFinished, test } from 'vitest';
+import { type SpanType, commonAttributes, spanTypes } from '../../src/telemetry/span-names.ts';
 import { newTraceparent, parseTraceparent } from '../../src/telemetry/trace-context.ts';
 import { consumerOf, deleteConsumers, settled } from '../support/deliveries.ts';
 import { type OtlpReceiver, type ReceivedSpan, startOtlpReceiver } from '../support/otlp-receiver.ts';
@@ -305,6 +306,27 @@ test('nothing that is secret or personal is in any span', async () => {
   expect(receiver.bodies.some((body) => body.includes(id))).toBe(true);
   for (const body of receiver.bodies) expect(body.includes(mark)).toBe(false);
 });
+
+test('every span is one that the documentation names, with no attribute that it does not', () => {
+  const strange = receiver.spans.filter(
+    ({ attributes, kind, name }) =>
+      !spanTypes.some(
+        (type) =>
+          type.kind === kind.toLowerCase() &&
+          patternOf(type).test(name) &&
+          Object.keys(attributes).every((key) =>
+            [...type.attributes, ...commonAttributes].some((known) => known === key),
+          ),
+      ),
+  );
+  expect(receiver.spans.length).toBeGreaterThan(100);
+  expect(strange.map(({ attributes, kind, name }) => ({ name, kind, attributes }))).toEqual([]);
+});
+
+function patternOf({ name }: SpanType): RegExp {
+  // A statement without a table is only what it does.
+  return new RegExp(`^${name.replace(' <table>', '').replaceAll(/<[^>]+>/g, '.+')}`);
+}
 
 test('a worker that is told to stop sends the spans that it has', async () => {
   const id = await stack().submitOne(newKey());

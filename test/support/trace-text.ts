@@ -2,13 +2,13 @@
 import type { ReceivedSpan } from './otlp-receiver.ts';
 
 /** Told beside the name, where a span has them. */
-const shown = [
-  'http.response.status_code',
-  'evenkeel.activity.attempt',
-  'evenkeel.activity.local',
-  'evenkeel.outcome',
-  'error.type',
-] as const;
+const shown = {
+  'http.response.status_code': 'status',
+  'evenkeel.activity.attempt': 'attempt',
+  'evenkeel.activity.local': 'local',
+  'evenkeel.outcome': 'outcome',
+  'error.type': 'error',
+} as const;
 
 /**
  * A trace, indented: a line for each span, in the order in which they began, with when it began and how long it took.
@@ -27,9 +27,9 @@ export function traceText(spans: readonly ReceivedSpan[]): string {
   const lines = (parent: string, depth: number): string[] =>
     (below.get(parent) ?? []).flatMap((span) => {
       const { attributes, endedAt, kind, links, name, startedAt } = span;
-      const told = shown.flatMap((key) => {
-        const value = attributes[key];
-        return value === undefined ? [] : [`${key.slice(key.lastIndexOf('.') + 1)}=${value}`];
+      const told = Object.entries(shown).flatMap(([attribute, label]) => {
+        const value = attributes[attribute];
+        return value === undefined ? [] : [`${label}=${value}`];
       });
       if (links.length > 0) told.push(`linked to ${links.map(({ traceId }) => traceId.slice(0, 8)).join(', ')}`);
       const line = `${'  '.repeat(depth)}${name}  ${kind}  +${ms(startedAt - begun)} ms, ${ms(endedAt - startedAt)} ms`;

@@ -13,6 +13,7 @@ import { percent } from '../../src/slo/words.ts';
 import { fakes } from './api-fakes.ts';
 import { alertRows } from './docs-alerts.ts';
 import { metricRows } from './docs-metrics.ts';
+import { attributeRows, spanRows } from './docs-spans.ts';
 
 const { objectives, sla } = await loadObjectives();
 
@@ -130,6 +131,8 @@ export const tables = {
   exclusions: () => sla.exclusions.map((exclusion) => `- ${exclusion}`).join('\n'),
   process_metrics: () => table(metricHead, metricRows('process')),
   record_metrics: () => table(metricHead, metricRows('records')),
+  spans: () => table(['Name', 'Kind', 'Meaning', 'Attributes'], spanRows()),
+  span_attributes: () => table(['Attribute', 'Meaning'], attributeRows()),
   problems: () =>
     table(
       ['Status', 'Type', 'Meaning', '`Retry-After`'],

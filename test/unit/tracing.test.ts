@@ -118,13 +118,17 @@ describe('a span', () => {
   });
 
   test('says which process it is of, and what was noted', async () => {
-    const span = tracing.begin('GET', { attributes: { left: undefined, number: 7 } });
+    const span = tracing.begin('GET', { attributes: { 'http.route': undefined, 'evenkeel.activity.attempt': 7 } });
     span.rename('GET /v1/orders/{id}');
-    span.note({ 'http.response.status_code': 503, nothing: undefined });
+    span.note({ 'http.response.status_code': 503, 'evenkeel.outcome': undefined });
     span.fail('503');
     span.end();
     const { 'GET /v1/orders/{id}': renamed } = await recorded();
-    expect(renamed?.attributes).toEqual({ number: 7, 'http.response.status_code': 503, 'error.type': '503' });
+    expect(renamed?.attributes).toEqual({
+      'evenkeel.activity.attempt': 7,
+      'http.response.status_code': 503,
+      'error.type': '503',
+    });
     expect(renamed?.resource).toMatchObject({
       'service.namespace': 'evenkeel',
       'service.name': 'evenkeel-test',
