@@ -133,6 +133,3 @@ function aboutInput(input: unknown): SpanAttributes {
     'evenkeel.redrive.id': id('redriveId'),
   };
 }
-
-/** As `clientInterceptor`, recording nothing. */
-export const clientTraceInterceptor: WorkflowClientInterceptor = clientInterceptor(noTracing);

@@ -94,7 +94,7 @@ async function run(variant: Variant): Promise<Measured> {
     EVENKEEL_METRICS_PORT: '0',
     EVENKEEL_WEBHOOK_NETWORKS: '127.0.0.0/8',
     EVENKEEL_REVIEW_ORDERS_PER_HOUR: '1000000',
-    ...(variant === 'bare' ? { NODE_OPTIONS: `--import ${join(import.meta.dirname, 'bare/hook.ts')}` } : {}),
+    ...(variant === 'bare' ? { NODE_OPTIONS: `--import ${import.meta.resolve('./bare/hook.ts')}` } : {}),
     ...(variant === 'traced' ? { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } : {}),
   };
   const programs = [new Program(['api'], env), new Program(['worker'], env)];
