@@ -1,6 +1,4 @@
 /** A real Prometheus with the program's own configuration, in a hurry, that watches a stack. */
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
@@ -8,15 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
 import { z } from 'zod';
 import { freePort } from '../../src/embedded/ports.ts';
-import { waitFor } from './wait.ts';
+import { startPrometheus } from './prometheus-server.ts';
 
 const configFile = fileURLToPath(new URL('../../ops/prometheus/prometheus.yml', import.meta.url));
-
-/** Whatever runs; the last resort where a test process ends without having stopped it. */
-const running = new Set<ChildProcess>();
-process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
 
 const answer = z.object({
   status: z.literal('success'),
@@ -31,7 +23,6 @@ export interface Sample {
 }
 
 export interface Monitoring {
-  readonly url: string;
   /** What an expression is worth now. */
   query(expr: string): Promise<Sample[]>;
   /** Names of the alerts that fire, each with its severity, in order; the Watchdog is left out. */
@@ -68,51 +59,22 @@ export async function startMonitoring({
     job_name: job,
     static_configs: [{ targets: job === 'prometheus' ? [address] : (targets[job] ?? []) }],
   }));
-  await writeFile(join(folder, 'prometheus.yml'), stringify(config));
   for (const { path, text } of rules) {
     if (path.startsWith('prometheus/')) await writeFile(join(folder, basename(path)), text);
   }
-  const child = spawn(
-    executable,
-    [
-      `--config.file=${join(folder, 'prometheus.yml')}`,
-      `--storage.tsdb.path=${join(folder, 'data')}`,
-      `--web.listen-address=${address}`,
-    ],
-    { stdio: ['ignore', 'ignore', 'pipe'] },
-  );
-  running.add(child);
-  const said: string[] = [];
-  child.stderr.setEncoding('utf8').on('data', (text: string) => said.push(text));
-  const url = `http://${address}`;
+  const server = await startPrometheus({ executable, folder, address, config: stringify(config) });
 
   async function query(expr: string): Promise<Sample[]> {
-    const response = await fetch(`${url}/api/v1/query?${new URLSearchParams({ query: expr }).toString()}`);
+    const response = await fetch(`${server.url}/api/v1/query?${new URLSearchParams({ query: expr }).toString()}`);
     const { data } = answer.parse(await response.json());
     return data.result.map(({ metric, value: [, value] }) => ({ labels: metric, value: Number(value) }));
   }
-  async function stop(): Promise<void> {
-    if (child.exitCode === null && child.signalCode === null) {
-      const gone = once(child, 'exit');
-      child.kill('SIGKILL');
-      await gone;
-    }
-    running.delete(child);
-    await rm(folder, { recursive: true, force: true });
-  }
-  try {
-    await waitFor('Prometheus is ready', async () => {
-      if (child.exitCode !== null) throw new Error(`Prometheus ended:\n${said.join('')}`);
-      return (await fetch(`${url}/-/ready`).catch(() => undefined))?.ok;
-    });
-  } catch (error) {
-    await stop();
-    throw error;
-  }
   return {
-    url,
     query,
-    stop,
+    async stop() {
+      await server.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
     async firing() {
       const alerts = await query('ALERTS{alertstate="firing", alertname!="Watchdog"}');
       return [...new Set(alerts.map(({ labels }) => `${labels['alertname']} ${labels['severity']}`))].toSorted();
