@@ -35,6 +35,8 @@ function replicas(objectives: readonly Objective[]): PromtoolTest {
       ...counted.flatMap((objective) => both(objective, 'api-3', `_x30 ${rising([[10, 30]])}`)),
     ],
     promql_expr_test: [
+      // Where one is not reached, what it knew is not forgotten, though the other is three minutes behind.
+      ...half(35, ({ source }) => (source === 'records' ? 290 : 650)),
       // All of the time, and at the moment after the one that left came back, not a single event is missed or doubled.
       ...half(30, ({ source }) => (source === 'records' ? 300 : 600)),
       ...half(60, ({ source }) => (source === 'records' ? 300 : 900)),
