@@ -1,3 +1,4 @@
+import { syntheticPrefix } from './domain/objectives.ts';
 import type { NewOrder } from './domain/order-ports.ts';
 import { type ApiClient, createApiClient } from './commands/api-client.ts';
 import type { CommandIo } from './commands/command.ts';
@@ -35,7 +36,7 @@ function sample(
     name,
     fate,
     order: {
-      customerId: `sample-${name}`,
+      customerId: `${syntheticPrefix}${name}`,
       currency,
       items: Object.entries(items).map(([sku, quantity]) => ({ sku, quantity })),
       payment: { token },
@@ -44,7 +45,7 @@ function sample(
   };
 }
 
-/** One order for each thing that can become of one. */
+/** One order for each thing that can become of one. Nobody's real ones: the slow ones among them spend no budget. */
 export const sampleOrders: readonly SampleOrder[] = [
   sample('completes', 'is paid, sent and delivered', { 'LANTERN-WHITE': 6, 'MUG-HEART': 2 }),
   sample('declined', 'is rejected: the card is declined', { 'MUG-HEART': 1 }, { token: 'tok_declined' }),

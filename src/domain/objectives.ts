@@ -40,3 +40,9 @@ export interface SloCounts {
 
 /** From its beginning until its deadline, in milliseconds, for each that is judged from records. */
 export type Thresholds = Readonly<Record<JudgedSlo, number>>;
+
+/**
+ * An order of a customer whose id begins so is processed like any other, and is no event of order-processing or
+ * human-decision but an excluded one: samples, and orders that are sent to see whether all works, spend no budget.
+ */
+export const syntheticPrefix = 'synthetic-';

@@ -93,14 +93,14 @@ test('a newcomer sees every fate, and finds all as it was after Ctrl-C and after
   expect((await fetch(`${first.api}/docs`)).status).toBe(200);
   expect((await fetch(first.ui)).status).toBe(200);
   const fates = {
-    'sample-completes': 'completed',
-    'sample-declined': 'rejected',
-    'sample-out-of-stock': 'rejected',
-    'sample-high-value': 'waits at screen',
-    'sample-flaky-gateway': 'completed',
-    'sample-lost-answer': 'completed',
-    'sample-undeliverable': 'waits at book',
-    'sample-capture-refused': 'waits at capture',
+    'synthetic-completes': 'completed',
+    'synthetic-declined': 'rejected',
+    'synthetic-out-of-stock': 'rejected',
+    'synthetic-high-value': 'waits at screen',
+    'synthetic-flaky-gateway': 'completed',
+    'synthetic-lost-answer': 'completed',
+    'synthetic-undeliverable': 'waits at book',
+    'synthetic-capture-refused': 'waits at capture',
   };
   await waitFor(
     'all sample orders reach their fates',

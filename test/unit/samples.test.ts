@@ -46,6 +46,10 @@ describe('the samples', () => {
     expect(short.map(({ name }) => name)).toEqual(['out-of-stock']);
   });
 
+  test('are synthetic, so that those which are made to be slow spend nobody a budget', () => {
+    for (const { order } of sampleOrders) expect(order.customerId).toMatch(/^synthetic-./);
+  });
+
   test('end where the start is told to stop', async () => {
     await expect(submitSamples(api.url, { signal: AbortSignal.abort() })).rejects.toThrow('stopped');
     expect(api.log).toEqual([]);

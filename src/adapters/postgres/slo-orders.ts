@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { syntheticPrefix } from '../../domain/objectives.ts';
 import { type Pass, plus, within } from './slo-pass.ts';
 
 /**
@@ -14,7 +15,8 @@ export const ordersPass: Pass = {
     const due = plus(sql`o.created_at`, thresholds['order-processing']);
     return sql`
       select 'order-processing' as slo, ${due} as due,
-        case when seen.decided < coalesce(seen.parked, seen.decided + 1) then 'good' else 'bad' end as verdict
+        case when starts_with(o.customer_id, ${syntheticPrefix}) then 'excluded'
+          when seen.decided < coalesce(seen.parked, seen.decided + 1) then 'good' else 'bad' end as verdict
       from orders o cross join lateral (
         select min(e.sequence) filter (where ${isDecision}) as decided,
           min(e.sequence) filter (where e.type = 'evenkeel.order.attention_opened.v1') as parked
@@ -30,6 +32,10 @@ const isDecision = sql`(e.type in ('evenkeel.order.confirmed.v1', 'evenkeel.orde
   or e.type = 'evenkeel.order.cancelled.v1' and coalesce(o.reason, '') not like 'given\\_up%'
     and o.cancel_requested_at is not null)`;
 
+/** Read row by row: a round has few attentions, and a join might read all orders for them. */
+const isOfSyntheticOrder = sql`
+  (select starts_with(o.customer_id, ${syntheticPrefix}) from orders o where o.id = attentions.order_id)`;
+
 /** Closed in time: by a decision, or by itself, and then nobody was needed. */
 export const closedAttentionsPass: Pass = {
   name: 'attentions-closed',
@@ -37,7 +43,7 @@ export const closedAttentionsPass: Pass = {
   times: sql`select closed_at as at from attentions where closed_at is not null`,
   verdicts: (span, thresholds) => sql`
     select 'human-decision' as slo, closed_at as due,
-      case when closed_how ->> 'by' = 'decision' then 'good' else 'excluded' end as verdict
+      case when closed_how ->> 'by' = 'decision' and not ${isOfSyntheticOrder} then 'good' else 'excluded' end as verdict
     from attentions
     where ${within(sql`closed_at`, span)} and closed_at <= ${plus(sql`opened_at`, thresholds['human-decision'])}`,
 };
@@ -50,7 +56,9 @@ export const overdueAttentionsPass: Pass = {
   verdicts: (span, thresholds) => {
     const due = plus(sql`opened_at`, thresholds['human-decision']);
     return sql`
-      select 'human-decision' as slo, ${due} as due, 'bad' as verdict from attentions
+      select 'human-decision' as slo, ${due} as due,
+        case when ${isOfSyntheticOrder} then 'excluded' else 'bad' end as verdict
+      from attentions
       where ${within(sql`opened_at`, span)} and coalesce(closed_at > ${due}, true)`;
   },
 };
