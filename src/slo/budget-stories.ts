@@ -25,34 +25,48 @@ export function budgetTests(objectives: readonly Objective[]): readonly TestFile
     return {
       name: `budgets-${pair.long}`,
       evaluationInterval: `${step}m`,
-      tests: [burning(objectives, pair, step, 1.1), burning(objectives, pair, step, 0.9)],
+      tests: [
+        burning(objectives, pair, step, [1.1, 1.1]),
+        burning(objectives, pair, step, [0.9, 1.1]),
+        burning(objectives, pair, step, [1.1, 0.9]),
+      ],
     };
   });
 }
 
-function burning(objectives: readonly Objective[], pair: BurnRate, step: number, times: number): PromtoolTest {
-  const { severity, long, short, factor } = pair;
-  const fires = times > 1;
-  const [minutes, calm] = [windowSeconds[long] / 60, windowSeconds[short] / 60 + 2 * step];
+/** Burns just faster or just slower than the pair allows, in each of its windows. */
+function burning(
+  objectives: readonly Objective[],
+  pair: BurnRate,
+  step: number,
+  [overLong, overShort]: readonly [number, number],
+): PromtoolTest {
+  const { severity, factor } = pair;
+  const [long, short] = [windowSeconds[pair.long] / 60, windowSeconds[pair.short] / 60];
   const longest = Math.max(
     ...burnRates.filter((other) => other.severity === severity).map((other) => windowSeconds[other.long] / 60),
   );
-  // So many good events in the longer windows before that what follows does not show there.
-  const before = longest > minutes ? [{ minutes: longest - minutes, perMinute: 10_000, burnRate: 0 }] : [];
+  const [began, calm] = [longest - long, short + 2 * step];
+  // What burns before the short window so that it is just as much in all of the long one.
+  const earlier = (overLong * long - overShort * short) / (long - short);
   const traffic = [
-    ...before,
-    { minutes, perMinute: 100, burnRate: times * factor },
+    // So many good events in the longer windows before that what follows does not show there.
+    ...(began > 0 ? [{ minutes: began, perMinute: 10_000, burnRate: 0 }] : []),
+    { minutes: long - short, perMinute: 100, burnRate: earlier * factor },
+    { minutes: short, perMinute: 100, burnRate: overShort * factor },
     { minutes: calm, perMinute: 100, burnRate: 0 },
   ];
-  const began = longest - minutes;
-  const rules = alertsOf(objectives, 'BudgetBurn', severity);
+  const fires = overLong > 1 && overShort > 1;
+  const times = (over: number): string => `${Number((over * factor).toFixed(2))} times`;
   return {
-    name: `${long}/${short}, burning ${Number((times * factor).toFixed(2))} times as fast as allowed: ${fires ? `makes a ${severity}, and ends` : `no ${severity}`}`,
+    name:
+      `burning ${times(overLong)} as fast as allowed over ${pair.long}, ${times(overShort)} over ${pair.short}: ` +
+      (fires ? `a ${severity}, until it burns no more` : `no ${severity}`),
     interval: `${step}m`,
     input_series: objectives.flatMap((objective) => trafficOf(objective, traffic, step)),
     promql_expr_test: [
       ...(began > 0 ? [firing(began, BURNS, [], severity)] : []),
-      firing(longest, BURNS, fires ? rules : [], severity),
+      firing(longest, BURNS, fires ? alertsOf(objectives, 'BudgetBurn', severity) : [], severity),
       firing(longest + calm, BURNS, [], severity),
     ],
     alert_rule_test: [],
