@@ -78,7 +78,8 @@ const met = z.boolean().nullable().describe('Null without events');
 
 export const sloReport = z.object({
   month: z.string().describe('In UTC'),
-  complete: z.boolean().describe('Whether the month is over and all of it is counted'),
+  complete: z.boolean().describe('Whether the month is over and all of it is counted, and still kept'),
+  reason: z.enum(['not_judged', 'not_kept']).nullable().describe('Why it is not complete'),
   judgedUntil: instant.nullable(),
   agreement: z.object({
     title: z.string(),

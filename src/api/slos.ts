@@ -72,7 +72,7 @@ export function sloRoutes(deps: SloApiDeps): readonly Route[] {
       answers: { 200: { description: 'The month, as far as it is counted', schema: sloReport } },
       problems: ['store_unavailable'],
       async handle({ params: { month } }) {
-        const [days, totals] = await Promise.all([deps.sloHistory.days(month), deps.slo.totals()]);
+        const [{ days, isWhole }, totals] = await Promise.all([deps.sloHistory.month(month), deps.slo.totals()]);
         const judgedUntil = oldestOf(totals);
         const { title, exclusions } = deps.sla;
         const months = monthOf(deps.objectives, deps.sla, days);
@@ -80,9 +80,11 @@ export function sloRoutes(deps: SloApiDeps): readonly Route[] {
           const own = months[at];
           return own === undefined ? [] : [shownMonth(objective, own)];
         });
+        const isJudged = judgedUntil !== undefined && judgedUntil.getTime() >= endOf(month);
         const json = {
           month,
-          complete: judgedUntil !== undefined && judgedUntil.getTime() >= endOf(month),
+          complete: isWhole && isJudged,
+          reason: !isWhole ? ('not_kept' as const) : isJudged ? null : ('not_judged' as const),
           judgedUntil: judgedUntil?.toISOString() ?? null,
           agreement: { title, exclusions },
           objectives,

@@ -55,7 +55,14 @@ export interface SloDay extends SloCounts {
   readonly day: string;
 }
 
+export interface SloMonth {
+  /** Nothing of it is removed yet, for its age. */
+  readonly isWhole: boolean;
+  /** Oldest first; one without any event, good, bad or excluded, is left out. */
+  readonly days: readonly SloDay[];
+}
+
 export interface SloHistory {
-  /** The days of a month in UTC (`2026-10`), oldest first; one without any event, good, bad or excluded, is left out. */
-  days(month: string): Promise<readonly SloDay[]>;
+  /** A month in UTC: `2026-10`. */
+  month(month: string): Promise<SloMonth>;
 }

@@ -33,10 +33,25 @@ test('the days of a month are those of UTC, wherever the database thinks that it
   ];
   for (const zone of ['UTC', 'Pacific/Auckland', 'America/Los_Angeles']) {
     await db.read((queries) => sql`select set_config('TimeZone', ${zone}, false)`.execute(queries));
-    expect([zone, await postgresSloHistory(db).days('2026-10')]).toEqual([zone, days]);
+    expect([zone, (await postgresSloHistory(db).month('2026-10')).days]).toEqual([zone, days]);
   }
 });
 
 test('a month without events has no days', async () => {
-  expect(await postgresSloHistory(db).days('2026-12')).toEqual([]);
+  expect((await postgresSloHistory(db).month('2026-12')).days).toEqual([]);
+});
+
+test('a month is whole as long as none of its minutes is removed, and not a minute longer', async () => {
+  const { rows } = await db.read((queries) =>
+    sql<{ month: string; isWhole: boolean }>`
+      select to_char(first, 'YYYY-MM') as month, first at time zone 'UTC' >= now() - interval '400 days' as "isWhole"
+      from generate_series(
+        date_trunc('month', now() at time zone 'UTC') - interval '15 months',
+        date_trunc('month', now() at time zone 'UTC'), interval '1 month'
+      ) as first`.execute(queries),
+  );
+  expect(new Set(rows.map(({ isWhole }) => isWhole)).size).toBe(2);
+  for (const { month, isWhole } of rows) {
+    expect([month, (await postgresSloHistory(db).month(month)).isWhole]).toEqual([month, isWhole]);
+  }
 });

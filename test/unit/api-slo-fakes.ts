@@ -38,13 +38,14 @@ export function sloFakes(): SloApiDeps & { readonly asked: (readonly unknown[])[
       },
     },
     sloHistory: {
-      days: (month) => {
-        asked.push(['days', month]);
-        return Promise.resolve([
+      month: (month) => {
+        asked.push(['month', month]);
+        const days = [
           { slo: 'order-processing', day: `${month}-01`, good: 989, bad: 11, excluded: 0 },
           { slo: 'order-processing', day: `${month}-02`, good: 1_000, bad: 0, excluded: 0 },
           { slo: 'api-availability', day: `${month}-02`, good: 999, bad: 1, excluded: 0 },
-        ]);
+        ] as const;
+        return Promise.resolve({ isWhole: month >= '2025-10', days });
       },
     },
   };

@@ -120,8 +120,8 @@ describe('the report of a month', () => {
 
   test('is complete once all of it is judged, and not before', async () => {
     const deps = sloFakes();
-    expect(await report(deps)).toMatchObject({ complete: true, judgedUntil });
-    expect(await report(deps, '2026-11')).toMatchObject({ complete: false });
+    expect(await report(deps)).toMatchObject({ complete: true, reason: null, judgedUntil });
+    expect(await report(deps, '2026-11')).toMatchObject({ complete: false, reason: 'not_judged' });
     const judged = new Date('2026-10-31T23:59:59.999Z');
     const totals = async () =>
       (await deps.slo.totals()).map((total) =>
@@ -131,5 +131,10 @@ describe('the report of a month', () => {
       complete: false,
       judgedUntil: judged.toISOString(),
     });
+  });
+
+  test('is not complete any more once some of it is removed', async () => {
+    expect(await report(sloFakes(), '2025-10')).toMatchObject({ complete: true });
+    expect(await report(sloFakes(), '2025-09')).toMatchObject({ complete: false, reason: 'not_kept' });
   });
 });

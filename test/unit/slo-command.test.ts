@@ -274,6 +274,13 @@ describe('evenkeel slo report', () => {
     );
   });
 
+  test('says that some of a month is gone', async () => {
+    api.answers('GET /v1/slo-reports/2025-09', await reportOf('2025-09'));
+    expect((await ran('report', '--month', '2025-09')).stdout).toContain(
+      '\n\nNot complete: some of it is no longer kept, in UTC.',
+    );
+  });
+
   test('is about the last month that is over unless another is named', async () => {
     expect(monthBefore(new Date('2026-01-01T00:00:00Z'))).toBe('2025-12');
     expect(monthBefore(new Date('2026-10-31T23:59:59Z'))).toBe('2026-09');

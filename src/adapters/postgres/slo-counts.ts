@@ -7,6 +7,8 @@ import type { Queries } from './database.ts';
 const REQUESTS: SloName = 'api-availability';
 /** Longer than any report looks back: a year, and a month to compare with. */
 const KEPT_DAYS = 400;
+/** What is older is removed by the judge, whenever it comes by. */
+export const keptSince = sql`(statement_timestamp() - ${KEPT_DAYS} * interval '1 day')`;
 
 /**
  * Adds verdicts to their minutes and to what there was since ever. `verdicts` selects `slo`, `due`, the moment that
@@ -57,7 +59,7 @@ function add(counted: RawBuilder<unknown>): RawBuilder<unknown> {
 export async function removeOldMinutes(trx: Queries): Promise<void> {
   await sql`
     delete from slo_minutes
-    where slo = any(${sloNames}) and minute < statement_timestamp() - ${KEPT_DAYS} * interval '1 day'`.execute(trx);
+    where slo = any(${sloNames}) and minute < ${keptSince}`.execute(trx);
 }
 
 export async function readTotals(

@@ -32,12 +32,13 @@ export function monthBefore(now: Date): string {
 }
 
 function markdown(found: SloReport): string {
-  const { month, complete, judgedUntil, objectives, agreement } = found;
+  const { month, reason, judgedUntil, objectives, agreement } = found;
   const until = judgedUntil === null ? 'nothing is judged yet' : `judged until ${judgedUntil}`;
+  const why = reason === 'not_kept' ? 'some of it is no longer kept' : until;
   const promised = objectives.filter(({ sla }) => sla !== null);
   const sections = [
     `# How objectives were met in ${month}`,
-    `${complete ? 'The whole month' : `Not complete: ${until}`}, in UTC. Every share is that of events, good ones among good and bad ones.`,
+    `${reason === null ? 'The whole month' : `Not complete: ${why}`}, in UTC. Every share is that of events, good ones among good and bad ones.`,
     '## Objectives',
     pipes(
       ['Objective', 'Good', 'Bad', 'Excluded', 'SLI', 'Target', 'Met', 'Budget left'],
