@@ -7,7 +7,6 @@ import { migrate } from '../../src/adapters/postgres/migrate.ts';
 import { settledChannel } from '../../src/adapters/postgres/settled-orders.ts';
 import type { EventEnvelope } from '../../src/domain/events.ts';
 import type { IntakeResult } from '../../src/domain/order-ports.ts';
-import { testDatabase } from '../support/postgres.ts';
 import { newPostgresStores, postgresStores } from '../support/postgres-stores.ts';
 import { failure, type Shop, shopOf, times } from '../support/store-conformance/shop.ts';
 
@@ -273,20 +272,5 @@ describe('the notification that an order has settled', () => {
     await made.stores.orders.finish({ ...shop.step(id, 'finish'), status: 'cancelled', reason: 'asked' });
     await settled(2);
     await admin.query(`unlisten ${settledChannel}`);
-  });
-});
-
-describe('migrate', () => {
-  test('may be run by any number of processes at a time, and again', async () => {
-    const { url, drop } = await testDatabase();
-    const client = new Client({ connectionString: url });
-    await client.connect();
-    await client.query('drop schema public cascade; create schema public');
-    await Promise.all(times(5, () => migrate(url)));
-    await migrate(url);
-    const { rows } = await client.query<{ name: string }>('select name from kysely_migration');
-    expect(rows).toEqual([{ name: '0001-orders' }, { name: '0002-delivery' }]);
-    await client.end();
-    await drop();
   });
 });

@@ -5,6 +5,12 @@ export const objectivesMigration = {
   async up(db: Kysely<unknown>): Promise<void> {
     await sql.raw(objectives).execute(db);
   },
+  indexes: {
+    attentions_opened: 'attentions (opened_at)',
+    attentions_closed: 'attentions (closed_at) where closed_at is not null',
+    // What a consumer was at some moment is asked for each delivery that was late.
+    consumer_changes_by_time: 'consumer_changes (consumer_id, at, id)',
+  },
 };
 
 const objectives = `
@@ -37,9 +43,4 @@ create table slo_cursors (
 );
 insert into slo_cursors (pass) values ('orders'), ('attentions-closed'), ('attentions-overdue'), ('events'),
   ('lag-minutes');
-
-create index attentions_opened on attentions (opened_at);
-create index attentions_closed on attentions (closed_at) where closed_at is not null;
--- What a consumer was at some moment is asked for each delivery that was late.
-create index consumer_changes_by_time on consumer_changes (consumer_id, at, id);
 `;
