@@ -46,7 +46,9 @@ const sloShape = {
       }),
     )
     .describe('Shortest first. The minute that is running is part of each'),
-  alarm: z.enum(['page', 'ticket', 'none']).describe('What the alerts make of these windows'),
+  alarm: z
+    .enum(['page', 'ticket', 'none'])
+    .describe("What the alerts' rules make of these windows; it is Prometheus that tells anybody"),
   exhaustion: z
     .object({
       state: z

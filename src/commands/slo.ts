@@ -13,7 +13,8 @@ const HELP = `usage: evenkeel slo [status] [options]
 
 What is aimed for, how it is kept, and what is left to spend.
 
-  status     every objective: its share of good events, its error budget, and how fast that goes
+  status     every objective: its share of good events, its error budget, and how fast that goes; an alarm is what
+             the alerts' rules make of this, whether there is a Prometheus to tell anybody or not
   report     a calendar month as Markdown: objectives, promises, credits, worst days
   gate       for deployments: exit code 1 if the budget of an objective that pages is spent
   lint       whether the files of objectives can be used, and what they say
@@ -27,7 +28,7 @@ What is aimed for, how it is kept, and what is left to spend.
 
 Of gate:
   --min-left SHARE   what must be left of each budget, such as 10% (0%)
-  --burning          fail too where a budget burns so fast that somebody is paged: for a look after a roll-out
+  --burning          fail too where a budget burns so fast that it is an alarm that pages: for a look after a roll-out
   --strict           fail too where there is not enough data: no events, one bad event among few, nothing judged lately
 
 Of generate:

@@ -60,7 +60,7 @@ export interface BudgetState {
   /** Of the objective's own window, which is the last. */
   readonly sli: number | undefined;
   readonly budget: Budget | undefined;
-  /** What the alerts would make of these counts. */
+  /** What the rules of the alerts would make of these counts; whether anybody is told is up to a Prometheus. */
   readonly alarm: Alarm;
   readonly exhaustion: Exhaustion;
 }

@@ -88,14 +88,14 @@ describe('evenkeel slo status', () => {
     expect(code).toBe(0);
     expect(rowOf(stdout, 'human-decision')).toEqual(['human-decision', '-', '99 %', '-', '-', '-', '-', 'no events']);
     expect(stdout).toMatch(
-      /\nNot enough data: human-decision had no events\.\nEvery other budget lasts at the present rate\.\n$/,
+      /\nNot enough data: human-decision had no events that count\.\nEvery other budget lasts at the present rate\.\n$/,
     );
   });
 
   test('says so in one line where nothing is known at all', async () => {
     answers(shown(Object.fromEntries(objectives.map(({ name }) => [name, [0, 0]]))));
     const { stdout } = await ran();
-    expect(stdout).toMatch(/\n\nNot enough data: order-processing, .*, consumer-lag had no events\.\n$/);
+    expect(stdout).toMatch(/\n\nNot enough data: order-processing, .*, consumer-lag had no events that count\.\n$/);
   });
 
   test('shows what is left as a bar, how fast it goes, and when it is spent', async () => {
@@ -139,15 +139,15 @@ describe('evenkeel slo status', () => {
     const { stdout } = await ran();
     expect(rowOf(stdout, 'order-processing').slice(3)).toEqual([
       '..........',
-      '-9900 %',
+      '< -100 %',
       '100',
       '100',
       '100',
-      'it is spent',
+      'spent',
     ]);
     const words = stdout.slice(stdout.indexOf('\n\n') + 2).split('\n');
     expect(words[0]).toBe(
-      'order-processing: 1,000 of 10,000 events were bad in 30 days, and 10 may be; the budget is spent. Somebody is paged: ops/runbooks/OrderProcessingBudgetBurn.md',
+      'order-processing: 1,000 of 10,000 events were bad in 30 days, and 10 may be; the budget is spent. Alarm: page, ops/runbooks/OrderProcessingBudgetBurn.md',
     );
     expect(words[1]).toContain('delivery-end-to-end: 20 of 1,000 events were bad');
     expect(words.slice(2, 4)).toEqual(['  ware [2Jhouse: 15 of 20 late or never', '  shop: 5 of 980 late or never']);
@@ -160,6 +160,48 @@ describe('evenkeel slo status', () => {
     const { stdout } = await ran();
     expect(rowOf(stdout, 'order-processing').slice(1, 6)).toEqual(['99.999 %', '99.9 %', '##########', '99 %', '<0.1']);
     expect(rowOf(stdout, 'delivery-dispatch').slice(1, 5)).toEqual(['99.899 %', '99.9 %', '..........', '-0.1 %']);
+  });
+
+  test('speaks of no budget where so few events allow not one bad one', async () => {
+    answers(shown({ 'order-processing': [7, 1], 'delivery-dispatch': [6, 2], 'consumer-lag': [8, 0] }));
+    const { stdout } = await ran();
+    expect(rowOf(stdout, 'order-processing')).toEqual([
+      'order-processing',
+      '87.5 %',
+      '99.9 %',
+      '-',
+      '125',
+      '125',
+      '125',
+      'too few events',
+    ]);
+    expect(rowOf(stdout, 'consumer-lag').slice(3, 5)).toEqual(['##########', '100 %']);
+    // By the guard of the rules, one bad event is no alarm, and the second makes a ticket.
+    expect(stdout.slice(stdout.indexOf('\n\n') + 2)).toBe(
+      'delivery-dispatch: 2 of 8 events were bad in 30 days, too few events for a budget of one: that takes 1,000. Alarm: ticket, ops/runbooks/DeliveryDispatchBudgetBurn.md\n' +
+        'order-processing: 1 of 8 events was bad in 30 days, too few events for a budget of one: that takes 1,000.\n',
+    );
+  });
+
+  test('says of what does not count how much it is', async () => {
+    const samples = shown({ 'order-processing': [0, 0] }).map((one) =>
+      one.name === 'order-processing'
+        ? { ...one, windows: one.windows.map((window) => ({ ...window, excluded: 8 })) }
+        : one,
+    );
+    answers(samples);
+    expect((await ran()).stdout).toContain('order-processing (8 excluded) had no events that count.\n');
+  });
+
+  test('shows the table where the consumers cannot be read, and says so', async () => {
+    answers(shown({ 'delivery-end-to-end': [980, 20] }));
+    api.on('GET /v1/slos/delivery-end-to-end', () => refused(500, 'internal_error', 'it \u001b[2Jbroke'));
+    const { code, stdout } = await ran();
+    expect(code).toBe(0);
+    expect(rowOf(stdout, 'consumer-lag')[1]).toBe('100 %');
+    expect(stdout).toMatch(
+      /\ndelivery-end-to-end: 20 of 1,000 .*\n {2}its consumers could not be read: it  \[2Jbroke\n/,
+    );
   });
 
   test('says that nothing is judged any more', async () => {
@@ -187,7 +229,7 @@ describe('evenkeel slo gate', () => {
   test('fails where the budget of an objective that pages is spent', async () => {
     const { code, stdout } = await gate(shown({ 'api-availability': [99_900, 100] }));
     expect(code).toBe(1);
-    expect(stdout).toContain('FAIL  api-availability: 99.9 % where 99.9 % is the target, 0 % of the budget left\n');
+    expect(stdout).toContain('FAIL  api-availability: 99.9 % where 99.9 % is the target, the budget is spent\n');
     expect(stdout).toContain('pass  order-processing: 100 % where 99.9 % is the target, 100 % of the budget left\n');
   });
 
@@ -234,7 +276,7 @@ describe('evenkeel slo gate', () => {
     );
     expect((await gate(burning)).code).toBe(0);
     const { code, stdout } = await gate(burning, '--burning');
-    expect([code, stdout]).toEqual([1, expect.stringContaining('and it burns so fast that it pages')]);
+    expect([code, stdout]).toEqual([1, expect.stringContaining('and it burns too fast: alarm: page')]);
   });
 
   test('takes what was judged long ago for not enough data', async () => {
@@ -259,7 +301,7 @@ describe('evenkeel slo report', () => {
     const { code, stdout } = await ran('report', '--month', '2026-10');
     expect(code).toBe(0);
     expect(stdout).toMatch(/^# How objectives were met in 2026-10\n\nThe whole month, in UTC\./);
-    expect(stdout).toContain('| Orders processed in time | 1,989 | 11 | 0 | 99.45 % | 99.9 % | **no** | -450 % |\n');
+    expect(stdout).toContain('| Orders processed in time | 1,989 | 11 | 0 | 99.45 % | 99.9 % | **no** | < -100 % |\n');
     expect(stdout).toContain('| Decisions made in time | 0 | 0 | 0 | not enough data | 99 % | not enough data |  |\n');
     expect(stdout).toContain('| Orders processed in time | 99.5 % | 99.45 % | **no** | 10 % of the fee |\n');
     expect(stdout).toContain('| API available | 99.5 % | 99.9 % | yes | none |\n');

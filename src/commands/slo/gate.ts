@@ -1,10 +1,9 @@
 import { fewestBad } from '../../slo/windows.ts';
-import { measured, percent } from '../../slo/words.ts';
+import { isTooFew, leftOf, measured, percent } from '../../slo/words.ts';
 import { type Run, UsageError } from '../command.ts';
 import { withApi } from '../verbs.ts';
 import { apiUrl, parseWords } from '../words.ts';
 import { allSlos, type Slo, staleSince } from './api.ts';
-import { leftText } from './status.ts';
 
 interface Terms {
   /** A smaller share of the budget than this is as good as none. */
@@ -45,14 +44,18 @@ function verdictOf(slo: Slo, { minLeft, burning, strict }: Terms, stale: string 
   const { sli, target, budget, alarm, judgedUntil } = slo;
   if (budget === null || sli === null) return { passes: !strict, words: 'not enough data: no events' };
   const { leftShare, badEvents } = budget;
-  const words = `${measured(sli)} where ${percent(target)} is the target, ${leftText(leftShare)} of the budget left`;
+  const left =
+    leftShare > 0
+      ? `${leftOf(budget)} of the budget left`
+      : `the budget is spent${isTooFew(budget) ? ', of which so few events allow not one' : ''}`;
+  const words = `${measured(sli)} where ${percent(target)} is the target, ${left}`;
   // A single bad event among few is no more of a reason here than it is for an alert.
   const few = badEvents < fewestBad.ticket;
   if (leftShare <= 0 || leftShare < minLeft) {
     if (!few) return { passes: false, words };
     return { passes: !strict, words: `${words}; not enough data: that is one bad event` };
   }
-  if (burning && alarm === 'page') return { passes: false, words: `${words}, and it burns so fast that it pages` };
+  if (burning && alarm === 'page') return { passes: false, words: `${words}, and it burns too fast: alarm: page` };
   if (stale !== undefined && judgedUntil !== null) {
     return { passes: !strict, words: `${words}; not enough data: nothing is judged since ${stale}` };
   }

@@ -1,9 +1,8 @@
-import { measured, percent } from '../../slo/words.ts';
+import { counted, isTooFew, leftOf, measured, percent } from '../../slo/words.ts';
 import { type Run, UsageError } from '../command.ts';
 import { withApi } from '../verbs.ts';
 import { apiUrl, parseWords } from '../words.ts';
 import { reportOf, type SloReport } from './api.ts';
-import { leftText, number } from './status.ts';
 
 type Month = SloReport['objectives'][number];
 
@@ -44,11 +43,11 @@ function markdown(found: SloReport): string {
       ['Objective', 'Good', 'Bad', 'Excluded', 'SLI', 'Target', 'Met', 'Budget left'],
       objectives.map(({ title, good, bad, excluded, sli, target, met, budget }) => [
         title,
-        ...[good, bad, excluded].map(number),
+        ...[good, bad, excluded].map(counted),
         sli === null ? 'not enough data' : measured(sli),
         percent(target),
         answer(met),
-        budget === null ? '' : leftText(budget.leftShare),
+        budget === null ? '' : leftOf(budget),
       ]),
     ),
     ...(promised.length === 0 ? [] : [`## ${agreement.title}`, ...promises(promised, agreement.exclusions)]),
@@ -76,13 +75,13 @@ function promises(promised: readonly Month[], exclusions: readonly string[]): re
 }
 
 function worstDays(objectives: readonly Month[]): readonly string[] {
-  const rows = objectives.flatMap(({ title, worstDays: days }) =>
+  const rows = objectives.flatMap(({ title, budget, worstDays: days }) =>
     days.map(({ day, good, bad, budgetShare }) => [
       title,
       day,
-      number(bad),
-      number(good + bad),
-      `${number(budgetShare * 100)} %`,
+      counted(bad),
+      counted(good + bad),
+      budget !== null && isTooFew(budget) ? 'too few events' : `${counted(budgetShare * 100)} %`,
     ]),
   );
   if (rows.length === 0) return ['None: nothing was bad.'];
