@@ -114,9 +114,13 @@ describe('a transaction that is still open', () => {
   const soon = { ...thresholds, 'order-processing': 1 };
   const count = async () => (await totals())['order-processing'];
 
-  test('is waited for: what it commits after the deadline counts by its time', async () => {
+  test.each([
+    { called: 'is waited for', query: '' },
+    { called: 'is waited for by whatever name its URL has', query: '?application_name=orders-prod' },
+    { called: 'is waited for where a URL has options', query: '?options=-c%20application_name%3Dshop' },
+  ])('$called: what it commits after the deadline counts by its time', async ({ query }) => {
     await store.begin(Date.now() - 1_000);
-    const other = store.another();
+    const other = store.another(query);
     const { promise: mayCommit, resolve: commit } = Promise.withResolvers<void>();
     const { promise: hasBegun, resolve: begun } = Promise.withResolvers<void>();
     const confirming = other.transaction(async (trx) => {

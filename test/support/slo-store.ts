@@ -22,9 +22,9 @@ export async function newSloStore() {
   await admin.connect();
   await admin.query('set session_replication_role = replica');
   const databases: ReturnType<typeof connect>[] = [];
-  /** Another process. */
-  const another = () => {
-    const db = connect(url, { pool: 3 });
+  /** Another process; its URL may end in a query. */
+  const another = (query = '') => {
+    const db = connect(`${url}${query}`, { pool: 3 });
     databases.push(db);
     return db;
   };

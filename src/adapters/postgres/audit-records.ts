@@ -1,6 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { AuditRecords, ConsumerRecord, OrderRecord } from '../../audit/records.ts';
-import type { Database, Queries } from './database.ts';
+import { APPLICATION_NAME, type Database, type Queries } from './database.ts';
+
+const AUDIT_NAME = `${APPLICATION_NAME}-audit`;
 
 /**
  * Runs `work` over records of one moment: a transaction that reads one snapshot and writes nothing. Throws
@@ -8,9 +10,7 @@ import type { Database, Queries } from './database.ts';
  */
 export function withAuditRecords<T>(db: Database, work: (records: AuditRecords) => Promise<T>): Promise<T> {
   return db.transaction(async (trx) => {
-    await sql`set transaction isolation level repeatable read, read only`.execute(trx);
-    // It writes nothing, and may last: the judge need not wait for it.
-    await sql`set local application_name = 'evenkeel audit'`.execute(trx);
+    await readOneMoment(trx);
     // Whoever prints findings to a slow terminal is not frozen.
     await sql`set local idle_in_transaction_session_timeout = 0`.execute(trx);
     await sql`set local statement_timeout = '60s'`.execute(trx);
@@ -24,7 +24,7 @@ export function withAuditRecords<T>(db: Database, work: (records: AuditRecords) 
  */
 export async function readOneMoment(trx: Queries): Promise<void> {
   await sql`set transaction isolation level repeatable read, read only`.execute(trx);
-  await sql`set local application_name = 'evenkeel-audit'`.execute(trx);
+  await sql`set local application_name = ${sql.lit(AUDIT_NAME)}`.execute(trx);
 }
 
 /** PostgreSQL's own time, which all records are stamped with. Throws `store_unavailable`. */

@@ -1,5 +1,5 @@
 import { Kysely, PostgresDialect, type RawBuilder, sql } from 'kysely';
-import { Client, Pool, TypeOverrides, types } from 'pg';
+import { Client, type ClientBase, Pool, TypeOverrides, types } from 'pg';
 import type { EventType } from '../../domain/events.ts';
 import type { OrderStatus } from '../../domain/order.ts';
 import { asFailure } from './failures.ts';
@@ -53,6 +53,9 @@ const connectTimeoutMs = 5_000;
 /** A process that holds locks and says nothing for longer is frozen: the others must get on. */
 const frozenTimeoutMs = 30_000;
 
+/** Ours, among the transactions that PostgreSQL shows: whoever waits for those that may write knows them by it. */
+export const APPLICATION_NAME = 'evenkeel';
+
 export interface ConnectOptions {
   /** Connections at most. */
   readonly pool: number;
@@ -67,7 +70,7 @@ export interface ConnectOptions {
 export function connect(databaseUrl: string, options: ConnectOptions): Database {
   const connection = {
     connectionString: databaseUrl,
-    application_name: 'evenkeel',
+    application_name: APPLICATION_NAME,
     keepAlive: true,
     connectionTimeoutMillis: connectTimeoutMs,
   };
@@ -78,6 +81,7 @@ export function connect(databaseUrl: string, options: ConnectOptions): Database 
     lock_timeout: lockTimeoutMs,
     idle_in_transaction_session_timeout: frozenTimeoutMs,
     types: exactIntegers(),
+    onConnect: setName,
   });
   outliveBrokenConnections(pool);
   const { observer = {} } = options;
@@ -120,6 +124,11 @@ export function outliveBrokenConnections(pool: Pool): void {
  */
 export function ago(ms: number): RawBuilder<Date> {
   return sql<Date>`(statement_timestamp()::timestamptz(3) - ${ms} * interval '1 millisecond')`;
+}
+
+/** A URL with `application_name`, and a pooler in between, would have it their way. */
+async function setName(client: ClientBase): Promise<void> {
+  await client.query(`set application_name = '${APPLICATION_NAME}'`);
 }
 
 function rethrow(error: unknown): never {

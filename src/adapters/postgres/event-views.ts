@@ -3,7 +3,7 @@ import type { EventDetails, EventFilter, EventView, EventViews } from '../../dom
 import { likePattern } from '../../domain/consumers.ts';
 import { readLogs } from './attempt-log.ts';
 import { keyset } from './cursor.ts';
-import type { Database, Queries } from './database.ts';
+import { APPLICATION_NAME, type Database, type Queries } from './database.ts';
 import type { Tables } from './schema.ts';
 
 type EventRow = Selectable<Tables['events']>;
@@ -40,7 +40,7 @@ async function readHorizon(queries: Queries): Promise<Date> {
     select date_trunc('milliseconds', least(statement_timestamp(), min(xact_start)))::timestamptz(3) as horizon
     from pg_stat_activity
     where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
-      and (backend_xid is not null or application_name = current_setting('application_name'))`.execute(queries);
+      and (backend_xid is not null or application_name = ${APPLICATION_NAME})`.execute(queries);
   const [row] = rows;
   if (row === undefined) throw new Error('an aggregate has no row');
   return row.horizon;

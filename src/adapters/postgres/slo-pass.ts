@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Thresholds } from '../../domain/objectives.ts';
-import type { Queries } from './database.ts';
+import { APPLICATION_NAME, type Queries } from './database.ts';
 
 /** What a pass judges in one round: all that happened after `after`, and up to and with `upTo`. */
 export interface Span {
@@ -36,7 +36,7 @@ export async function readHorizon(trx: Queries): Promise<Horizon> {
   const { rows } = await sql<Horizon>`
     select statement_timestamp()::timestamptz(3) as now, (least(statement_timestamp(), (
         select min(xact_start) from pg_stat_activity
-        where datname = current_database() and application_name = 'evenkeel' and pid <> pg_backend_pid()
+        where datname = current_database() and application_name = ${APPLICATION_NAME} and pid <> pg_backend_pid()
       )) - ${ROUNDING_MS} * interval '1 millisecond')::timestamptz(3) as at`.execute(trx);
   const [row] = rows;
   if (row === undefined) throw new Error('a clock without a time');
