@@ -14,7 +14,7 @@ export const spanAttributes = {
   'db.system.name': '`postgresql`',
   'db.operation.name': 'What the statement does: its first write, else its first word',
   'db.collection.name': 'Table that it writes, else the first that it reads',
-  'db.query.text': 'Text of the statement, up to 500 characters; its values are `$1`, `$2` …',
+  'db.query.text': 'Text of the statement, up to 300 characters; its values are `$1`, `$2` …',
   'messaging.system': '`rabbitmq`',
   'messaging.operation.name': '`publish`',
   'messaging.operation.type': '`send` or `process`',

@@ -12,7 +12,7 @@ interface Summary {
 /** Statements are written in the code, so there are few; those with lists differ by the length of these. */
 const REMEMBERED = 1_000;
 /** Of a statement's text: enough to tell which it is. */
-const LONGEST_TEXT = 500;
+const LONGEST_TEXT = 300;
 
 /** A span for each SQL statement within a trace. Values are parameters and never part of it. */
 export function storeSpans(tracing: Tracing): Required<Pick<StoreObserver, 'statement'>> {

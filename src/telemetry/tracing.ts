@@ -24,13 +24,15 @@ export interface TracingOptions {
   readonly service: string;
   readonly version: string;
   readonly log: Log;
+  /** How long spans are gathered before they are sent, in milliseconds. Default 5 s. */
+  readonly sendEveryMs?: number;
 }
 
 /** Spans that wait to be sent; what is more than that while the receiver is away is dropped. Some 10 MiB at most. */
 const QUEUE = 8_192;
 const BATCH = 512;
-/** A trace is seen about this long after it happened. */
-const SEND_EVERY_MS = 1_000;
+/** A trace is seen this long after it happened; sooner would cost more, since most of the cost is in each sending. */
+const SEND_EVERY_MS = 5_000;
 /** For one batch, tries again included. */
 const SEND_TIMEOUT_MS = 3_000;
 /** At the end, for all that is left. */
@@ -49,7 +51,8 @@ const kinds: Readonly<Record<SpanKind, Kind>> = {
  * is comes from our own trace context, and no global of the SDK is set. A receiver that is away costs spans and nothing
  * else, and is logged once.
  */
-export function startTracing({ endpoint, ratio, service, version, log }: TracingOptions): Tracing {
+export function startTracing(options: TracingOptions): Tracing {
+  const { endpoint, ratio, service, version, log, sendEveryMs = SEND_EVERY_MS } = options;
   if (endpoint === undefined) return noTracing;
   const url = `${endpoint.replace(/\/+$/, '')}/v1/traces`;
   const exporter = toldOnce(new OTLPTraceExporter({ url, timeoutMillis: SEND_TIMEOUT_MS }), log);
@@ -67,7 +70,7 @@ export function startTracing({ endpoint, ratio, service, version, log }: Tracing
         exporter,
         maxQueueSize: QUEUE,
         maxExportBatchSize: BATCH,
-        scheduledDelayMillis: SEND_EVERY_MS,
+        scheduledDelayMillis: sendEveryMs,
         exportTimeoutMillis: SEND_TIMEOUT_MS + 1_000,
       }),
     ],

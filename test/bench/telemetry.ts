@@ -1,8 +1,8 @@
 /**
- * `node test/bench/telemetry.ts [orders] [rounds]`: what telemetry costs. Takes orders to their end as fast as it can, by
- * an API and a worker that nobody watches (`bare`), that count and judge and are scraped (`metrics`), and that send
- * traces of all that too (`traced`); in turns, so that what else the machine does is shared fairly. Says orders a second
- * and the CPU time of an order, and compares each round's with its bare one. The servers are the same for all.
+ * `node test/bench/telemetry.ts [seconds] [rounds]`: what telemetry costs. Two shops beside each other, on the same
+ * servers and at the same time, so that whatever else the machine does befalls both: one that nobody watches (`bare`),
+ * and one that counts, judges and is scraped (`metrics`), or sends traces of all that too (`traced`). Each has as many
+ * orders under way as the other. Says how many came to their end, and what CPU time an order took.
  */
 import { randomUUID } from 'node:crypto';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -10,33 +10,29 @@ import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { Client as Temporal, Connection } from '@temporalio/client';
 import { Client } from 'pg';
 import { migrate } from '../../src/adapters/postgres/migrate.ts';
 import { ensureSearchAttributes } from '../../src/adapters/temporal/search-attributes.ts';
 import { freePort } from '../../src/embedded/ports.ts';
 import { startParts } from '../../src/embedded/start-parts.ts';
-import { descendantsOf } from '../support/processes.ts';
 import { type Env, Program } from '../support/program.ts';
 import { callbackSecret, startSandbox } from '../support/sandbox.ts';
 import { startTestConsumer } from '../support/test-consumer.ts';
-import { pooled, waitFor } from '../support/wait.ts';
+import { waitFor } from '../support/wait.ts';
 
-const [orders = '300', rounds = '4'] = process.argv.slice(2);
-const WARM_UP = 40;
-const AT_A_TIME = 16;
+const [seconds = '60', rounds = '3'] = process.argv.slice(2);
+const WARM_UP_MS = 45_000;
+const AT_A_TIME = 12;
 const SCRAPE_MS = 5_000;
-const ALL_DONE_MS = 600_000;
 
-const variants = ['bare', 'metrics', 'traced'] as const;
-type Variant = (typeof variants)[number];
+type Variant = 'bare' | 'metrics' | 'traced';
 
-interface Measured {
-  readonly perSecond: number;
-  /** Of API and worker, milliseconds an order. */
-  readonly cpuMs: number;
-  /** Of what PostgreSQL and Temporal used beside them. */
-  readonly serversCpuMs: number;
+interface Shop {
+  /** Orders at their end, and CPU seconds of its API and worker, so far. */
+  done(): Promise<{ readonly orders: number; readonly cpu: number }>;
+  stop(): Promise<void>;
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'evenkeel-bench-'));
@@ -53,9 +49,8 @@ const { databaseUrl, temporalAddress } = parts;
 if (databaseUrl === undefined || temporalAddress === undefined) throw new Error('the servers have no addresses');
 
 /** A collector that is somewhere else: it takes all and looks at nothing. */
-let received = 0;
 const collector = createServer((request, response) => {
-  request.on('data', (chunk: Buffer) => (received += chunk.length));
+  request.resume();
   request.on('end', () => response.writeHead(200, { 'content-type': 'application/x-protobuf' }).end());
 });
 await new Promise<void>((resolve) => collector.listen(0, '127.0.0.1', resolve));
@@ -73,8 +68,9 @@ async function database(): Promise<string> {
   return url.href;
 }
 
-async function run(variant: Variant): Promise<Measured> {
+async function open(variant: Variant): Promise<Shop> {
   const url = await database();
+  const namespace = await ownNamespace();
   const sql = new Client({ connectionString: url });
   await sql.connect();
   const port = await freePort();
@@ -87,6 +83,7 @@ async function run(variant: Variant): Promise<Measured> {
   const env: Env = {
     DATABASE_URL: url,
     TEMPORAL_ADDRESS: temporalAddress,
+    TEMPORAL_NAMESPACE: namespace,
     PAYMENT_GATEWAY_URL: sandbox.url,
     CARRIER_URL: sandbox.url,
     CARRIER_CALLBACK_SECRET: callbackSecret,
@@ -100,47 +97,64 @@ async function run(variant: Variant): Promise<Measured> {
   const programs = [new Program(['api'], env), new Program(['worker'], env)];
   await Promise.all([programs[0]?.start('evenkeel api listens'), programs[1]?.start('evenkeel worker runs')]);
   const scraping = variant === 'bare' ? undefined : setInterval(() => void scrape(programs), SCRAPE_MS);
-  const request = async (method: string, path: string, body: unknown): Promise<void> => {
+  const request = async (method: string, path: string, body?: unknown): Promise<unknown> => {
     const response = await fetch(`${api}${path}`, {
       method,
       headers: { 'content-type': 'application/json', 'idempotency-key': randomUUID() },
-      body: JSON.stringify(body),
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+    return JSON.parse(text);
   };
   await request('PUT', '/v1/catalog/LANTERN', { description: 'LANTERN', priceMinor: 1_000, currency: 'GBP' });
   await request('PUT', '/v1/stock/LANTERN', { onHand: 1_000_000 });
   const consumer = await startTestConsumer();
   await request('POST', '/v1/consumers', { name: 'bench', url: consumer.url, types: ['evenkeel.order.*'] });
 
-  const allDone = async (): Promise<boolean> => {
-    const { rows } = await sql.query(
-      `select 1 from orders where finished_at is null union all select 1 from deliveries where status = 'pending' limit 1`,
-    );
-    return rows.length === 0;
-  };
-  const take = async (count: number): Promise<void> => {
-    await pooled(Array.from({ length: count }), AT_A_TIME, () => request('POST', '/v1/orders', order));
-    await waitFor('all orders and deliveries are done', allDone, ALL_DONE_MS);
-  };
-  await take(WARM_UP);
+  const closing = new AbortController();
+  const lanes = Array.from({ length: AT_A_TIME }, async () => {
+    while (!closing.signal.aborted) {
+      const { id } = (await request('POST', '/v1/orders', order)) as { readonly id: string };
+      await request('GET', `/v1/orders/${id}?wait=confirmed&timeoutMs=30000`);
+    }
+  });
   const pids = programs.map(({ pid }) => pid);
-  const before = await cpu(pids);
-  const serversBefore = await cpu(servers(pids));
-  const begun = performance.now();
-  await take(Number(orders));
-  const seconds = (performance.now() - begun) / 1000;
-  const each = (used: number): number => (used * 1000) / Number(orders);
-  const measured = {
-    perSecond: Number(orders) / seconds,
-    cpuMs: each((await cpu(pids)) - before),
-    serversCpuMs: each((await cpu(servers(pids))) - serversBefore),
+  return {
+    async done() {
+      const { rows } = await sql.query<{ orders: number }>(
+        'select count(*)::int as orders from orders where finished_at is not null',
+      );
+      return { orders: rows[0]?.orders ?? 0, cpu: await cpu(pids) };
+    },
+    async stop() {
+      closing.abort();
+      await Promise.all(lanes);
+      clearInterval(scraping);
+      await Promise.all(programs.map((program) => program.end('SIGTERM')));
+      await Promise.all([sql.end(), consumer.close(), sandbox.stop()]);
+    },
   };
-  clearInterval(scraping);
-  await Promise.all(programs.map((program) => program.end('SIGTERM')));
-  await Promise.all([sql.end(), consumer.close(), sandbox.stop()]);
-  return measured;
+}
+
+/** Both at once. Resolves with what the watched one did against the bare one, as shares. */
+async function compare(variant: Variant): Promise<{ readonly speed: number; readonly work: number }> {
+  const shops = await Promise.all([open('bare'), open(variant)]);
+  await delay(WARM_UP_MS);
+  const look = () => Promise.all(shops.map((shop) => shop.done()));
+  const before = await look();
+  await delay(Number(seconds) * 1_000);
+  const after = await look();
+  await Promise.all(shops.map((shop) => shop.stop()));
+  const [bare, watched] = after.map(({ orders, cpu: used }, index) => ({
+    orders: orders - (before[index]?.orders ?? 0),
+    cpuMs: ((used - (before[index]?.cpu ?? 0)) * 1_000) / (orders - (before[index]?.orders ?? 0)),
+  }));
+  if (bare === undefined || watched === undefined) throw new Error('two shops have two results');
+  const told = ({ orders, cpuMs }: typeof bare) =>
+    `${(orders / Number(seconds)).toFixed(2)} orders/s, ${cpuMs.toFixed(0)} ms of CPU an order`;
+  console.log(`bare: ${told(bare)}; ${variant}: ${told(watched)} (load ${loadavg()[0]?.toFixed(1)})`);
+  return { speed: watched.orders / bare.orders, work: watched.cpuMs / bare.cpuMs };
 }
 
 const order = {
@@ -164,11 +178,6 @@ async function scrape(programs: readonly Program[]): Promise<void> {
   }
 }
 
-/** PostgreSQL and Temporal, with all below them. */
-function servers(programs: readonly number[]): number[] {
-  return descendantsOf(process.pid).filter((pid) => !programs.includes(pid));
-}
-
 /** Seconds of CPU used so far by these processes; Linux only. */
 async function cpu(pids: readonly number[]): Promise<number> {
   let ticks = 0;
@@ -185,36 +194,34 @@ async function cpu(pids: readonly number[]): Promise<number> {
 const median = (values: readonly number[]): number =>
   values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN;
 
-const connection = await Connection.connect({ address: temporalAddress });
-await ensureSearchAttributes(new Temporal({ connection, namespace: 'default' }), 'default');
-await connection.close();
-
-const results: Record<Variant, Measured>[] = [];
-for (let round = 0; round < Number(rounds); round += 1) {
-  const measured = new Map<Variant, Measured>();
-  // Each is first, second and last in turn.
-  for (const step of variants.keys()) {
-    const variant = variants[(step + round) % variants.length] ?? 'bare';
-    const one = await run(variant);
-    measured.set(variant, one);
-    const { perSecond, cpuMs, serversCpuMs } = one;
-    console.log(
-      `${round + 1} ${variant.padEnd(8)} ${perSecond.toFixed(1)} orders/s, ${cpuMs.toFixed(0)} ms of CPU an order` +
-        ` (servers ${serversCpuMs.toFixed(0)} ms), load ${loadavg()[0]?.toFixed(1)}`,
-    );
-  }
-  results.push(Object.fromEntries(measured) as Record<Variant, Measured>);
+async function ownNamespace(): Promise<string> {
+  const namespace = `bench-${randomUUID()}`;
+  const connection = await Connection.connect({ address: temporalAddress ?? '' });
+  await connection.workflowService.registerNamespace({
+    namespace,
+    workflowExecutionRetentionPeriod: { seconds: 24 * 3600 } as never,
+  });
+  const client = new Temporal({ connection, namespace });
+  await waitFor('the namespace is known', () =>
+    ensureSearchAttributes(client, namespace).then(
+      () => true,
+      () => false,
+    ),
+  );
+  await connection.close();
+  return namespace;
 }
+
 for (const variant of ['metrics', 'traced'] as const) {
-  const speed = results.map((round) => round[variant].perSecond / round.bare.perSecond);
-  const work = results.map((round) => round[variant].cpuMs / round.bare.cpuMs);
+  const results: Awaited<ReturnType<typeof compare>>[] = [];
+  for (let round = 0; round < Number(rounds); round += 1) results.push(await compare(variant));
   const percent = (ratio: number): string => `${((ratio - 1) * 100).toFixed(1)} %`;
+  const told = (shares: readonly number[]): string => `${percent(median(shares))} (${shares.map(percent).join(', ')})`;
   console.log(
-    `${variant} against bare: throughput ${percent(median(speed))} (${speed.map(percent).join(', ')}), ` +
-      `CPU of API and worker ${percent(median(work))} (${work.map(percent).join(', ')})`,
+    `${variant} against bare: orders ${told(results.map(({ speed }) => speed))}; ` +
+      `CPU of API and worker an order ${told(results.map(({ work }) => work))}`,
   );
 }
-console.log(`${(received / 1024 / Number(rounds) / (Number(orders) + WARM_UP)).toFixed(0)} KiB of traces an order`);
 collector.closeAllConnections();
 collector.close();
 await parts.stop();

@@ -33,6 +33,7 @@ function begun(options: Partial<Parameters<typeof startTracing>[0]> = {}): Traci
     service: 'evenkeel-test',
     version: '1.2.3',
     log: silent,
+    sendEveryMs: 100,
     ...options,
   });
 }

@@ -24,6 +24,7 @@ beforeAll(async () => {
     ratio: 1,
     service: 'evenkeel-test',
     version: '0',
+    sendEveryMs: 100,
     log: { info: () => undefined, warn: () => undefined, error: () => undefined },
   });
   // Each workflow task replays all before it: nothing may depend on what a worker happens to remember.
