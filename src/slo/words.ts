@@ -1,4 +1,5 @@
 import type { Budget } from './budget.ts';
+import { fewestBad } from './windows.ts';
 
 /** A share as people write it: 0.999 is `99.9 %`. */
 export function percent(share: number): string {
@@ -24,9 +25,12 @@ export function leftOf(budget: Pick<Budget, 'allowedEvents' | 'badEvents' | 'lef
   return `${Math.floor(Number((leftShare * 100 * digits).toFixed(6))) / digits} %`;
 }
 
-/** Not one bad event is allowed of so few, and one there was: no share of the budget says anything about that. */
+/**
+ * One bad event, of so few that not one is allowed: it says nothing about a budget. The second does, as it does to the
+ * alerts' rules and to the gate.
+ */
 export function isTooFew({ allowedEvents, badEvents }: Pick<Budget, 'allowedEvents' | 'badEvents'>): boolean {
-  return badEvents > 0 && allowedEvents < 1;
+  return allowedEvents < 1 && badEvents > 0 && badEvents <= fewestBad.ticket;
 }
 
 /** Of so many events, `target` allows one to be bad. */

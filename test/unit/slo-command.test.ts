@@ -162,7 +162,7 @@ describe('evenkeel slo status', () => {
     expect(rowOf(stdout, 'delivery-dispatch').slice(1, 5)).toEqual(['99.899 %', '99.9 %', '..........', '-0.1 %']);
   });
 
-  test('speaks of no budget where so few events allow not one bad one', async () => {
+  test('speaks of no budget where one event was bad, of so few that not one may be; the second spends it', async () => {
     answers(shown({ 'order-processing': [7, 1], 'delivery-dispatch': [6, 2], 'consumer-lag': [8, 0] }));
     const { stdout } = await ran();
     expect(rowOf(stdout, 'order-processing')).toEqual([
@@ -175,10 +175,11 @@ describe('evenkeel slo status', () => {
       '125',
       'too few events',
     ]);
+    expect(rowOf(stdout, 'delivery-dispatch').slice(3, 5)).toEqual(['..........', '< -100 %']);
     expect(rowOf(stdout, 'consumer-lag').slice(3, 5)).toEqual(['##########', '100 %']);
     // By the guard of the rules, one bad event is no alarm, and the second makes a ticket.
     expect(stdout.slice(stdout.indexOf('\n\n') + 2)).toBe(
-      'delivery-dispatch: 2 of 8 events were bad in 30 days, too few events for a budget of one: that takes 1,000. Alarm: ticket, ops/runbooks/DeliveryDispatchBudgetBurn.md\n' +
+      'delivery-dispatch: 2 of 8 events were bad in 30 days, and of so few none may be; the budget is spent. Alarm: ticket, ops/runbooks/DeliveryDispatchBudgetBurn.md\n' +
         'order-processing: 1 of 8 events was bad in 30 days, too few events for a budget of one: that takes 1,000.\n',
     );
   });

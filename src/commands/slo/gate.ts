@@ -1,5 +1,5 @@
 import { fewestBad } from '../../slo/windows.ts';
-import { isTooFew, leftOf, measured, percent } from '../../slo/words.ts';
+import { leftOf, measured, percent } from '../../slo/words.ts';
 import { type Run, UsageError } from '../command.ts';
 import { withApi } from '../verbs.ts';
 import { apiUrl, parseWords } from '../words.ts';
@@ -44,10 +44,7 @@ function verdictOf(slo: Slo, { minLeft, burning, strict }: Terms, stale: string 
   const { sli, target, budget, alarm, judgedUntil } = slo;
   if (budget === null || sli === null) return { passes: !strict, words: 'not enough data: no events' };
   const { leftShare, badEvents } = budget;
-  const left =
-    leftShare > 0
-      ? `${leftOf(budget)} of the budget left`
-      : `the budget is spent${isTooFew(budget) ? ', of which so few events allow not one' : ''}`;
+  const left = leftShare > 0 ? `${leftOf(budget)} of the budget left` : 'the budget is spent';
   const words = `${measured(sli)} where ${percent(target)} is the target, ${left}`;
   // A single bad event among few is no more of a reason here than it is for an alert.
   const few = badEvents < fewestBad.ticket;

@@ -53,7 +53,8 @@ function meaning(slo: Slo): string {
 
 function spending({ exhaustion, target }: Slo, budget: NonNullable<Slo['budget']>): string {
   if (isTooFew(budget)) return `, too few events for a budget of one: that takes ${counted(eventsForOne(target))}`;
-  const may = `, and ${counted(budget.allowedEvents)} may be`;
+  const { allowedEvents } = budget;
+  const may = allowedEvents < 1 ? ', and of so few none may be' : `, and ${counted(allowedEvents)} may be`;
   if (exhaustion.state === 'exhausted') return `${may}; the budget is spent`;
   if (exhaustion.hours === null) return `${may}; the budget lasts`;
   const time = duration(exhaustion.hours * 3_600_000);
