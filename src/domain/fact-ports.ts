@@ -21,10 +21,18 @@ export interface ConsumerLag {
   readonly consumerId: string;
   readonly state: ConsumerState;
   readonly mode: ConsumerMode;
-  /** Age of the oldest event that it has not got, in milliseconds; 0 if it has got all. */
+  /**
+   * Age of the oldest event that it has not got, in milliseconds: from when it was enabled again, if that is later, and
+   * without dead letters that are sent again, which had their time. 0 if it has got all, or is not enabled.
+   */
   readonly lagMs: number;
+  /** What it has not got, counted up to `MOST_PENDING`: as many or more. */
   readonly pending: number;
 }
+
+export const MOST_PENDING = 100_000;
+
+export type Violations = Readonly<Record<ViolationKind, number>>;
 
 export interface StoreFacts {
   /** Orders that are not at their end, by status. */
@@ -37,7 +45,6 @@ export interface StoreFacts {
   readonly oldestUnknownPaymentMs: number;
   /** Undos that wait for a person. */
   readonly failedCompensations: number;
-  readonly violations: Readonly<Record<ViolationKind, number>>;
   /** Every consumer that is not deleted. */
   readonly lags: readonly ConsumerLag[];
   /** Dead letters that nobody has seen to, by cause. */
@@ -49,9 +56,11 @@ export interface StoreFacts {
   readonly storeBytes: number;
 }
 
+/** Each is one look, in a bounded time however much history there is; and throws `store_unavailable`. */
 export interface Facts {
-  /** One look, in a bounded time however much history there is. */
   read(): Promise<StoreFacts>;
+  /** Of late; the dearest look, and no matter of seconds. */
+  violations(): Promise<Violations>;
 }
 
 export const taskKinds = ['workflow', 'activity'] as const;

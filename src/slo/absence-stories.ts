@@ -50,7 +50,10 @@ function gone(objectives: readonly Objective[], rules: readonly AlertRule[]): Pr
         ];
       }),
       { series: seriesOf('sloJudgedUntil'), values: clock },
-      ...['postgres', 'temporal'].map((source) => ({ series: seriesOf('factsReadAt', { source }), values: clock })),
+      ...['postgres', 'violations', 'temporal'].map((source) => ({
+        series: seriesOf('factsReadAt', { source }),
+        values: clock,
+      })),
       ...scrapeJobs.map((job) => ({ series: select('up', { job, instance: 'one' }), values: steady(1) })),
       fact('violations', 0, { kind: 'lost_order' }),
       fact('oldestStartable', 0),

@@ -83,7 +83,7 @@ const gauges: readonly LimitCase[] = [
   }),
   gauge('ParkedOrderMessages', 'parkedMessages', {}, [0, 1, 0], { shown: ['1'] }),
   gauge('ConsumerInTrouble', 'consumers', { state: 'in_trouble' }, [0, 1, 0], { shown: ['1'] }),
-  gauge('ConsumerDisabled', 'consumers', { state: 'disabled' }, [0, 2, 0], { shown: ['2'] }),
+  gauge('ConsumerDisabled', 'consumers', { state: 'disabled' }, [0, 1, 0], { shown: ['1'] }),
   withMore(gauge('StoreConnectionsNearlyExhausted', 'storeConnections', {}, [85, 86, 10], { shown: ['86%'] }), [
     steady('storeConnectionsMax', 100),
   ]),
@@ -104,7 +104,7 @@ function lateClock(series: string) {
 
 const clocks: readonly LimitCase[] = [
   { alert: 'SliJudgementStalled', series: [lateClock(seriesOf('sloJudgedUntil'))], fires: { shown: ['2m 1s'] } },
-  ...['postgres', 'temporal'].map((source) => ({
+  ...['postgres', 'violations', 'temporal'].map((source) => ({
     alert: 'FactsStale',
     own: { source },
     // The other facts are there; one that is missing would be out of date as well.

@@ -5,11 +5,10 @@ import { type Pace, recorded, scrapeJobs, select, worst } from './queries.ts';
 
 const page = { severity: 'page' } as const;
 
-/** What alerts read of PostgreSQL and of Temporal: a fact that nobody exports would be an alert that never fires. */
+/** What alerts read of each source: a fact that nobody exports would be an alert that never fires. */
 const factsOf = {
   postgres: [
     'sloJudgedUntil',
-    'violations',
     'oldestStartable',
     'oldestUnknownPayment',
     'failedCompensations',
@@ -21,6 +20,7 @@ const factsOf = {
     'parkedMessages',
     'consumers',
   ],
+  violations: ['violations'],
   temporal: ['taskQueuePollers', 'taskQueueBacklogAge'],
 } as const;
 
@@ -30,7 +30,7 @@ export function measurementAlerts(objectives: readonly Objective[], pace: Pace):
     ...objectives.map(absent),
     ...objectives.map(goodExceedsTotal),
     judgementStalled,
-    ...(['postgres', 'temporal'] as const).map(factsStale),
+    ...(['postgres', 'violations', 'temporal'] as const).map(factsStale),
     ...scrapeJobs.map(targetDown),
     {
       alert: 'AlertmanagerDeliveryFailing',

@@ -2,7 +2,7 @@
  * Every metric that Evenkeel exports, once. Rules, dashboards, alerts and the table in docs/metrics.md are made from it,
  * so that none of them can name what does not exist. Prometheus' conventions: base units, `_total` for counters.
  */
-import { taskKinds, violationKinds } from '../domain/fact-ports.ts';
+import { MOST_PENDING, taskKinds, violationKinds } from '../domain/fact-ports.ts';
 import { eventTypes } from '../domain/events.ts';
 import { sloNames } from '../domain/objectives.ts';
 import { orderStatuses } from '../domain/order.ts';
@@ -69,7 +69,7 @@ export const metrics = {
     name: 'evenkeel_facts_timestamp_seconds',
     type: 'gauge',
     help: 'When this process last got an answer from the source of these facts',
-    labels: { source: ['postgres', 'temporal'] },
+    labels: { source: ['postgres', 'violations', 'temporal'] },
     from: 'records',
   },
   openOrders: {
@@ -117,14 +117,14 @@ export const metrics = {
   consumerLag: {
     name: 'evenkeel_consumer_lag_seconds',
     type: 'gauge',
-    help: 'Age of the oldest event that an enabled consumer has not got; the worst twenty, and the worst of the others',
+    help: 'Age of the oldest event that an enabled consumer has not got, or how long it is enabled again if that is less; the worst twenty, and the worst of the others',
     labels: { consumer: consumers },
     from: 'records',
   },
   consumerPending: {
     name: 'evenkeel_consumer_pending_deliveries',
     type: 'gauge',
-    help: 'Events that a consumer has not got; the worst twenty, and the sum of the others',
+    help: `Events that a consumer has not got, counted up to ${MOST_PENDING}: as many or more; the worst twenty, and the sum of the others`,
     labels: { consumer: consumers },
     from: 'records',
   },

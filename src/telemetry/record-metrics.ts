@@ -4,6 +4,7 @@ import {
   type Facts,
   type StoreFacts,
   type TaskQueues,
+  type Violations,
   taskKinds,
   violationKinds,
 } from '../domain/fact-ports.ts';
@@ -27,13 +28,14 @@ export interface RecordMetricsDeps {
 
 /** However many scrape, the sources are asked no more often. */
 const AT_MOST_EVERY_MS = 1_000;
+const VIOLATIONS_EVERY_MS = 60_000;
 /** Consumers that are shown by name; the others are one. */
 const NAMED = 20;
 
 /**
  * Brings the metrics that come from records up to date, to be called before each scrape: resolves within two seconds,
- * whatever is away, and never rejects. Gauges that nobody could read for thirty seconds are taken away; totals keep
- * their last value; the time of the last answer stands still.
+ * whatever is away, and never rejects. Gauges that nobody could read for thirty seconds are taken away, violations after
+ * two and a half minutes; totals keep their last value; the time of the last answer stands still.
  */
 export function recordMetrics(deps: RecordMetricsDeps): { refresh(): Promise<void> } {
   const { facts, log, metrics, slo, storeLimitBytes = 0, taskQueues } = deps;
@@ -47,6 +49,15 @@ export function recordMetrics(deps: RecordMetricsDeps): { refresh(): Promise<voi
         metrics.set('factsReadAt', { source: 'postgres' }, Date.now() / 1_000);
       },
       clear: () => fromFacts.forEach((key) => metrics.clear(key)),
+    }),
+    createSource('violations of the ledger', log, {
+      everyMs: VIOLATIONS_EVERY_MS,
+      read: () => facts.violations(),
+      show(seen) {
+        showViolations(metrics, seen);
+        metrics.set('factsReadAt', { source: 'violations' }, Date.now() / 1_000);
+      },
+      clear: () => metrics.clear('violations'),
     }),
     createSource('facts of the task queue', log, {
       read: () => taskQueues.describe(),
@@ -84,7 +95,6 @@ const fromFacts = [
   'oldestStartable',
   'oldestUnknownPayment',
   'failedCompensations',
-  'violations',
   'consumerLag',
   'consumerPending',
   'consumers',
@@ -101,7 +111,6 @@ const fromTaskQueue = ['taskQueueBacklog', 'taskQueueBacklogAge', 'taskQueuePoll
 function showFacts(metrics: Metrics, facts: StoreFacts): void {
   for (const status of orderStatuses) metrics.set('openOrders', { status }, facts.openOrders[status] ?? 0);
   for (const step of stepNames) metrics.set('openAttentions', { step }, facts.openAttentions[step] ?? 0);
-  for (const kind of violationKinds) metrics.set('violations', { kind }, facts.violations[kind]);
   metrics.set('oldestStartable', {}, facts.oldestStartableMs / 1_000);
   metrics.set('oldestUnknownPayment', {}, facts.oldestUnknownPaymentMs / 1_000);
   metrics.set('failedCompensations', {}, facts.failedCompensations);
@@ -110,6 +119,10 @@ function showFacts(metrics: Metrics, facts: StoreFacts): void {
   metrics.set('storeConnections', {}, facts.connections);
   metrics.set('storeConnectionsMax', {}, facts.connectionsMax);
   metrics.set('storeBytes', {}, facts.storeBytes);
+}
+
+function showViolations(metrics: Metrics, counts: Violations): void {
+  for (const kind of violationKinds) metrics.set('violations', { kind }, counts[kind]);
 }
 
 /** The worst by name, the same for lag and number: by lag, which only enabled ones have, then by what waits. */

@@ -2,7 +2,7 @@ import type { Log } from './log.ts';
 
 /** How long a scrape waits for one source; what comes later is shown by the next. */
 const WAIT_MS = 2_000;
-/** What was read so long ago is not true any more. */
+/** What was read so long ago is not true any more; and what was asked so long ago is not answered any more. */
 const STALE_MS = 30_000;
 
 /** Where metrics are read from. */
@@ -12,6 +12,8 @@ export interface Source<T> {
   readonly show: (seen: T) => void;
   /** Takes away what must not be shown for too long. */
   readonly clear: () => void;
+  /** Begun no more often, whatever came of the last time, for what is dear and no matter of seconds; in milliseconds. */
+  readonly everyMs?: number;
 }
 
 interface Read {
@@ -21,18 +23,21 @@ interface Read {
 
 /**
  * Reads a source on demand, one read at a time. `refresh` never rejects, and waits for no read that is older than two
- * seconds; one that hangs for thirty is given up. That the source is away is told once, and once that it is back.
+ * seconds; one that hangs for thirty is given up. What was read is shown for thirty seconds; with `everyMs` until two
+ * reads in a row gave nothing. That the source is away is told once, and once that it is back.
  */
 export function createSource<T>(
   what: string,
   log: Log,
-  { read, show, clear }: Source<T>,
+  { read, show, clear, everyMs = 0 }: Source<T>,
 ): { refresh(): Promise<void> } {
   let current: Read | undefined;
+  let begunAt = -Infinity;
   let readAt = performance.now();
   let isAway = false;
 
   function begin(since: number): Read {
+    begunAt = since;
     const begun: Read = { since, done: readOnce(() => begun === current) };
     void begun.done.finally(() => {
       if (begun === current) current = undefined;
@@ -59,9 +64,10 @@ export function createSource<T>(
   return {
     async refresh() {
       const now = performance.now();
-      if (current === undefined || now - current.since >= STALE_MS) current = begin(now);
-      await within(current.since + WAIT_MS - now, current.done);
-      if (performance.now() - readAt >= STALE_MS) clear();
+      const isFree = current === undefined || now - current.since >= STALE_MS;
+      if (isFree && now - begunAt >= everyMs) current = begin(now);
+      if (current !== undefined) await within(current.since + WAIT_MS - now, current.done);
+      if (performance.now() - readAt >= 2 * everyMs + STALE_MS) clear();
     },
   };
 }

@@ -33,7 +33,7 @@ afterEach(async () => {
 
 /** Both ways to look, which must agree; those of no kind are left out. */
 async function violations(): Promise<Partial<Record<ViolationKind, string[]>>> {
-  const counts = (await postgresFacts(made.db).read()).violations;
+  const counts = await postgresFacts(made.db).violations();
   const named: Partial<Record<ViolationKind, string[]>> = {};
   for (const kind of violationKinds) {
     const list = await findViolations(made.db, kind, 100);

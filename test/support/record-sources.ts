@@ -1,6 +1,6 @@
 /** What the metrics from records are read from, as a test wants it. */
 import { vi } from 'vitest';
-import type { ConsumerLag, StoreFacts, TaskQueueFacts } from '../../src/domain/fact-ports.ts';
+import type { ConsumerLag, StoreFacts, TaskQueueFacts, Violations } from '../../src/domain/fact-ports.ts';
 import type { SloTotal } from '../../src/domain/slo-ports.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { recordMetrics } from '../../src/telemetry/record-metrics.ts';
@@ -11,20 +11,20 @@ export const nothing: StoreFacts = {
   oldestStartableMs: 0,
   oldestUnknownPaymentMs: 0,
   failedCompensations: 0,
-  violations: {
-    double_charge: 0,
-    overcharge: 0,
-    lost_order: 0,
-    charged_after_end: 0,
-    stock_mismatch: 0,
-    undelivered_event: 0,
-  },
   lags: [],
   deadLetters: {},
   parkedMessages: 0,
   connections: 7,
   connectionsMax: 97,
   storeBytes: 1e6,
+};
+export const sound: Violations = {
+  double_charge: 0,
+  overcharge: 0,
+  lost_order: 0,
+  charged_after_end: 0,
+  stock_mismatch: 0,
+  undelivered_event: 0,
 };
 export const idle: TaskQueueFacts = { backlog: 0, backlogAgeMs: 0, pollers: 1 };
 
@@ -48,10 +48,11 @@ export const total = (slo: SloTotal['slo'], good: number, bad: number, judgedUnt
 export function watched(storeLimitBytes?: number) {
   const answers = {
     facts: nothing as StoreFacts | Error | Promise<StoreFacts>,
+    violations: sound as Violations | Error,
     queues: { workflow: idle, activity: idle } as Record<'workflow' | 'activity', TaskQueueFacts> | Error,
     totals: [] as readonly SloTotal[] | Error,
   };
-  const reads = { facts: 0 };
+  const reads = { facts: 0, violations: 0 };
   const lines: string[] = [];
   const note = (_fields: object, message: string): void => void lines.push(message);
   const metrics = createMetrics(['records']);
@@ -65,6 +66,10 @@ export function watched(storeLimitBytes?: number) {
       read: () => {
         reads.facts += 1;
         return answer(answers.facts);
+      },
+      violations: () => {
+        reads.violations += 1;
+        return answer(answers.violations);
       },
     },
     taskQueues: { describe: () => answer(answers.queues) },

@@ -3,7 +3,7 @@ import type { StoreFacts } from '../../src/domain/fact-ports.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 import { recordMetrics } from '../../src/telemetry/record-metrics.ts';
 import { valuesOf } from '../support/metric-values.ts';
-import { idle, lag, nothing, total, watched } from '../support/record-sources.ts';
+import { idle, lag, nothing, sound, total, watched } from '../support/record-sources.ts';
 
 beforeEach(() => vi.useFakeTimers({ now: Date.parse('2026-01-01T00:00:00Z') }));
 afterEach(() => vi.useRealTimers());
@@ -19,11 +19,12 @@ describe('where something is away', () => {
     await scrape();
     expect(await valuesOf(metrics, 'oldestStartable')).toEqual({ '': 5 });
     await scrape();
-    const gone = ['oldestStartable', 'openOrders', 'consumerLag', 'violations', 'storeConnections'] as const;
+    const gone = ['oldestStartable', 'openOrders', 'consumerLag', 'storeConnections'] as const;
     for (const key of gone) expect(await valuesOf(metrics, key)).toEqual({});
     await scrape(120_000);
     expect(await valuesOf(metrics, 'factsReadAt')).toEqual({
       'source=postgres': start + 15,
+      'source=violations': start + 165,
       'source=temporal': start + 165,
     });
     expect(await valuesOf(metrics, 'taskQueuePollers')).toEqual({ 'kind=activity': 1, 'kind=workflow': 1 });
@@ -106,6 +107,7 @@ describe('where something is away', () => {
           reads += 1;
           throw new Error('no pool');
         },
+        violations: () => Promise.reject(new Error('no pool')),
       },
       taskQueues: { describe: () => Promise.reject(new Error('away')) },
       slo: { totals: () => Promise.resolve([]) },
@@ -117,6 +119,36 @@ describe('where something is away', () => {
     await vi.advanceTimersByTimeAsync(5_000);
     await refresh();
     expect(reads).toBe(2);
+  });
+});
+
+describe('violations', () => {
+  const scrapes = async (scrape: () => Promise<void>, times: number): Promise<void> => {
+    for (let n = 0; n < times; n += 1) await scrape();
+  };
+
+  test('that cannot be counted take nothing else away, and are looked for once a minute all the same', async () => {
+    const { answers, metrics, reads, scrape } = watched();
+    answers.violations = new Error('too slow');
+    answers.facts = { ...nothing, oldestStartableMs: 5_000 };
+    await scrapes(scrape, 8);
+    expect(await valuesOf(metrics, 'oldestStartable')).toEqual({ '': 5 });
+    expect(await valuesOf(metrics, 'factsReadAt')).not.toHaveProperty('source=violations');
+    expect([reads.facts, reads.violations]).toEqual([8, 2]);
+    answers.violations = { ...sound, lost_order: 1 };
+    await scrape();
+    expect(await valuesOf(metrics, 'violations')).toMatchObject({ 'kind=lost_order': 1, 'kind=overcharge': 0 });
+    expect(await valuesOf(metrics, 'factsReadAt')).toHaveProperty('source=violations', start + 135);
+  });
+
+  test('stand while one look fails, and are gone once two did', async () => {
+    const { answers, metrics, scrape } = watched();
+    await scrape();
+    answers.violations = new Error('too slow');
+    await scrapes(scrape, 9);
+    expect(Object.keys(await valuesOf(metrics, 'violations'))).toHaveLength(6);
+    await scrape();
+    expect(await valuesOf(metrics, 'violations')).toEqual({});
   });
 });
 

@@ -6,24 +6,11 @@ import { readLags } from './consumer-lags.ts';
 import type { Database, Queries } from './database.ts';
 import { countViolations, startable, startableSince } from './ledger-violations.ts';
 
-export interface FactOptions {
-  /** Violations are no matter of seconds, and the dearest to look for: no more often than this, in milliseconds. */
-  readonly violationsEveryMs?: number;
-}
-
-/** What the records say of now. Throws `store_unavailable`. */
-export function postgresFacts(db: Database, { violationsEveryMs = 60_000 }: FactOptions = {}): Facts {
-  let violations: { readonly counts: StoreFacts['violations']; readonly atMs: number } | undefined;
+/** What the records say of now. */
+export function postgresFacts(db: Database): Facts {
   return {
-    read: () =>
-      db.read(async (queries) => {
-        const standing = await readStanding(queries);
-        const lags = await readLags(queries);
-        if (violations === undefined || performance.now() - violations.atMs >= violationsEveryMs) {
-          violations = { counts: await countViolations(queries), atMs: performance.now() };
-        }
-        return { ...standing, lags, violations: violations.counts };
-      }),
+    read: () => db.read(async (queries) => ({ ...(await readStanding(queries)), lags: await readLags(queries) })),
+    violations: () => db.read(countViolations),
   };
 }
 
@@ -32,8 +19,8 @@ const openStatuses = orderStatuses.filter((status) => !isTerminal(status));
 const undos: readonly StepName[] = ['release', 'void', 'cancel_shipment', 'refund'];
 
 /** Open orders by `status`, which is in an index to count by; `finished_at`, which says the same, is not. */
-async function readStanding(queries: Queries): Promise<Omit<StoreFacts, 'lags' | 'violations'>> {
-  const { rows } = await sql<Omit<StoreFacts, 'lags' | 'violations' | 'failedCompensations'>>`
+async function readStanding(queries: Queries): Promise<Omit<StoreFacts, 'lags'>> {
+  const { rows } = await sql<Omit<StoreFacts, 'lags' | 'failedCompensations'>>`
     select
       ${countsBy(sql`status`, sql`orders where status = any(${openStatuses})`)} as "openOrders",
       ${countsBy(sql`step`, sql`attentions where closed_at is null`)} as "openAttentions",

@@ -1,5 +1,5 @@
 import { type RawBuilder, sql } from 'kysely';
-import { type ViolationKind, violationKinds } from '../../domain/fact-ports.ts';
+import { type ViolationKind, type Violations, violationKinds } from '../../domain/fact-ports.ts';
 import { readOneMoment } from './audit-records.ts';
 import { ago, type Database, type Queries } from './database.ts';
 import { undeliveredEvents } from './undelivered-events.ts';
@@ -26,7 +26,7 @@ export const startableSince = sql`case when incarnation = 0 then created_at else
 export const startable = sql`started_at is null and finished_at is null`;
 
 /** How many violations of each kind there are of late; bounded however many orders there are. */
-export async function countViolations(queries: Queries): Promise<Readonly<Record<ViolationKind, number>>> {
+export async function countViolations(queries: Queries): Promise<Violations> {
   const counts = violationKinds.map(
     (kind) => sql`(select count(*) from (${found[kind]('recent')}) v) as ${sql.ref(kind)}`,
   );
