@@ -103,3 +103,27 @@ test('it may be run by any number of processes at a time, and again', async () =
   expect(rows.map(({ name }) => name)).toEqual(['0001-orders', '0002-delivery', '0003-objectives', '0004-facts']);
   expect(await count(client, unfinished)).toBe(0);
 });
+
+test('a program of before goes on with the schema of a newer one, and says so', async () => {
+  expect(await migrate(url)).toEqual([]);
+  const client = await anotherClient();
+  await client.query(
+    `insert into kysely_migration (name, timestamp) values ('9998-later', now()), ('9999-last', now())`,
+  );
+  expect(await migrate(url)).toEqual(['9998-later', '9999-last']);
+  expect(await count(client, 'from kysely_migration')).toBe(6);
+});
+
+test.each([
+  ['one of its own was left out by a newer program', `delete from kysely_migration where name = '0003-objectives'`],
+  [
+    'one that it does not know ran before its last',
+    `update kysely_migration set name = '0003-a' where name like '0003%'`,
+  ],
+])('it refuses a schema where %s', async (_, change) => {
+  await migrate(url);
+  const client = await anotherClient();
+  await client.query(`insert into kysely_migration (name, timestamp) values ('9999-later', now())`);
+  await client.query(change);
+  await expect(migrate(url)).rejects.toThrow('corrupted migrations');
+});
