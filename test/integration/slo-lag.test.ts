@@ -113,6 +113,20 @@ describe('a minute that is measured', () => {
     expect(await counted()).toEqual({ good: 0, bad: 1, excluded: 2 });
   });
 
+  test('is good for a minute after it is enabled again, whatever was held for it', async () => {
+    const back = (ms: number) =>
+      consumer([
+        [-7_200_000, 'enabled'],
+        [-3_600_000, 'paused'],
+        [ms, 'enabled'],
+      ]);
+    for (const settledAt of [null, 5_000]) {
+      await delivery(await back(-59_999), -3_600_000, settledAt);
+      await delivery(await back(-60_000), -3_600_000, settledAt);
+    }
+    expect(await counted()).toEqual({ good: 2, bad: 2, excluded: 0 });
+  });
+
   test('is nothing to one that was not there yet, or no more', async () => {
     await consumer([[1, 'enabled']]);
     const gone = await consumer();
@@ -121,16 +135,40 @@ describe('a minute that is measured', () => {
   });
 });
 
-test('a minute that nobody measured is bad for each consumer that was enabled, and for no other', async () => {
-  await consumer();
-  await consumer([
-    [-3_600_000, 'enabled'],
-    [-90_000, 'paused'],
-  ]);
-  const first = new Date(until - 2 * MINUTE_MS);
-  // Three minutes, the last of them measured: 2 × bad and good; and bad, excluded twice.
-  expect(await counted({ first })).toEqual({ good: 1, bad: 3, excluded: 2 });
-  expect(await counted({ first, isMeasured: false })).toEqual({ good: 0, bad: 4, excluded: 2 });
+describe('a minute that nobody measured', () => {
+  const unmeasured = { isMeasured: false };
+
+  test('is bad for a consumer that had something old to get, and is nothing for any other', async () => {
+    await consumer();
+    await delivery(await consumer(), -60_000, null);
+    await delivery(await consumer(), -60_000, 300_000);
+    const busy = await consumer();
+    await delivery(busy, -1_000, 20);
+    await delivery(busy, -60_000, 0);
+    expect(await counted(unmeasured)).toEqual({ good: 0, bad: 2, excluded: 2 });
+  });
+
+  test('is bad for each minute that it lasted, and the last one may be measured', async () => {
+    await consumer();
+    await delivery(await consumer(), -MINUTE_MS, 5_000);
+    const first = new Date(until - 2 * MINUTE_MS);
+    // Younger than a minute, then just as old.
+    expect(await counted({ first, isMeasured: false })).toEqual({ good: 0, bad: 1, excluded: 5 });
+    expect(await counted({ first })).toEqual({ good: 1, bad: 1, excluded: 4 });
+  });
+
+  test('does not count for one that was paused', async () => {
+    const paused = await consumer([
+      [-3_600_000, 'enabled'],
+      [-90_000, 'paused'],
+    ]);
+    await delivery(paused, -3_600_000, null);
+    expect(await counted({ ...unmeasured, first: new Date(until - MINUTE_MS) })).toEqual({
+      good: 0,
+      bad: 0,
+      excluded: 2,
+    });
+  });
 });
 
 describe('which minutes are next', () => {
@@ -156,7 +194,7 @@ describe('which minutes are next', () => {
     const days = 24 * 60;
     expect(await next(-2 * days * MINUTE_MS, 0)).toEqual({
       first: at(-2 * days + 1),
-      last: at(-2 * days + 500),
+      last: at(-2 * days + 100),
       isMeasured: false,
       more: true,
     });
@@ -173,7 +211,7 @@ test('after an hour without a judge, each minute of it counts once', async () =>
   await judgeAll(store.records());
   await judgeAll(store.records());
   const { rows } = await store.admin.query<{ minutes: number; judged: number; good: number; reached: Date }>(
-    `select count(*)::int as minutes, sum(good + bad)::int as judged, sum(good)::int as good, (
+    `select count(*)::int as minutes, sum(good + bad + excluded)::int as judged, sum(good)::int as good, (
        select reached from slo_cursors where pass = 'lag-minutes') as reached
      from slo_minutes where slo = 'consumer-lag'`,
   );

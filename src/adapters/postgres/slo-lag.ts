@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Thresholds } from '../../domain/objectives.ts';
 import type { Queries } from './database.ts';
-import { heldAt } from './slo-hindrance.ts';
+import { heldAt, heldWithin } from './slo-hindrance.ts';
 import type { Horizon } from './slo-pass.ts';
 
 type Sql = RawBuilder<unknown>;
@@ -12,8 +12,10 @@ const MEASURED_WITHIN_MS = MINUTE_MS;
 /** An attempt that ended after the minute began no earlier than so long before: see slo-hindrance.ts. */
 const LONGEST_ATTEMPT = sql.raw(`interval '65 seconds'`);
 const LONGEST_GAP_MS = 30 * 24 * 60 * MINUTE_MS;
-/** Consumers times minutes of a gap in one round: about a tenth of a second. */
-const LARGEST_GAP = 10_000;
+/** Consumers times minutes of a gap in one round: a fraction of a second. */
+const LARGEST_GAP = 2_000;
+/** What was sent right after a minute that nobody measured, and shows what had waited: more would not be bounded. */
+const SHOWN_AFTER_GAP = 100;
 
 /** Ends of minutes, from `first` to `last`, that are judged in one round. */
 export interface LagMinutes {
@@ -45,31 +47,41 @@ async function countConsumers(trx: Queries): Promise<number> {
 
 /**
  * Each consumer that was there at a minute's end, once for that minute: as it was then, and by what it had got by then.
- * A minute that nobody measured is bad.
+ * Of a minute that nobody measured in time, records show only that it was bad, and not that it was good: by what waits
+ * still, and by the first that was sent afterwards. Otherwise it is excluded.
  */
 export function lagVerdicts({ first, last, isMeasured }: LagMinutes, thresholds: Thresholds): Sql {
-  const lagging = isLagging(last, thresholds['consumer-lag']);
   return sql`
     select 'consumer-lag' as slo, m.until - interval '1 millisecond' as due, case
         when coalesce(${heldAt(sql`c.id`, sql`m.until`)}, c.state <> 'enabled') then 'excluded'
-        when ${isMeasured} and m.until = ${last} then case when ${lagging} then 'bad' else 'good' end
-        else 'bad' end as verdict
-    from generate_series(${first}::timestamptz, ${last}::timestamptz, interval '1 minute') as m (until)
-      join consumers c on c.created_at <= m.until and coalesce(c.deleted_at > m.until, true)`;
+        when ${isLagging(thresholds['consumer-lag'])} then 'bad'
+        when m.is_measured then 'good'
+        else 'excluded' end as verdict
+    from (
+      select until, ${isMeasured} and until = ${last} as is_measured
+      from generate_series(${first}::timestamptz, ${last}::timestamptz, interval '1 minute') as until
+    ) m join consumers c on c.created_at <= m.until and coalesce(c.deleted_at > m.until, true)`;
 }
 
-/** Whether what it had not got at the minute's end was that old: it waits still, or was settled since. */
-function isLagging(until: Date, thresholdMs: number): Sql {
-  const end = sql`${until}::timestamptz`;
-  const isOld = sql`(d.created_at <= ${end} - ${thresholdMs} * interval '1 millisecond' and not d.is_late)`;
+/**
+ * Whether what it had not got at the minute's end was that old: it waits still, or was settled since. What was held for
+ * it ages from when it was enabled again, and a dead letter that is sent again had its time.
+ */
+function isLagging(thresholdMs: number): Sql {
+  const old = sql`(m.until - ${thresholdMs} * interval '1 millisecond')`;
   // Each in the order of its index: asked whether some exist, PostgreSQL may read all.
-  return sql`(coalesce((
-      select true from deliveries d
-      where d.consumer_id = c.id and d.status = 'pending' and ${isOld} order by d.next_attempt_at limit 1
+  return sql`(not ${heldWithin(sql`c.id`, old, sql`m.until`)} and (coalesce((
+      select d.created_at <= ${old} from deliveries d
+      where d.consumer_id = c.id and d.status = 'pending' and not d.is_late order by d.created_at limit 1
     ), false) or coalesce((
-      select true from attempts a cross join lateral (
-        select from deliveries d where d.id = a.delivery_id and d.settled_at > ${end} and ${isOld} offset 0
-      ) d
-      where a.consumer_id = c.id and a.started_at > ${end} - ${LONGEST_ATTEMPT} order by a.started_at limit 1
-    ), false))`;
+      select true from (
+        select a.delivery_id from attempts a
+        where a.consumer_id = c.id
+          and a.started_at > case when m.is_measured then m.until - ${LONGEST_ATTEMPT} else m.until end
+        order by a.started_at limit case when m.is_measured then null else ${SHOWN_AFTER_GAP}::int end
+      ) a cross join lateral (
+        select from deliveries d
+        where d.id = a.delivery_id and d.settled_at > m.until and d.created_at <= ${old} and not d.is_late offset 0
+      ) d limit 1
+    ), false)))`;
 }
