@@ -81,7 +81,7 @@ export function connect(databaseUrl: string, options: ConnectOptions): Database 
     lock_timeout: lockTimeoutMs,
     idle_in_transaction_session_timeout: frozenTimeoutMs,
     types: exactIntegers(),
-    onConnect: setName,
+    verify: setName,
   });
   outliveBrokenConnections(pool);
   const { observer = {} } = options;
@@ -127,8 +127,8 @@ export function ago(ms: number): RawBuilder<Date> {
 }
 
 /** A URL with `application_name`, and a pooler in between, would have it their way. */
-async function setName(client: ClientBase): Promise<void> {
-  await client.query(`set application_name = '${APPLICATION_NAME}'`);
+function setName(client: ClientBase, done: (error?: Error) => void): void {
+  client.query(`set application_name = '${APPLICATION_NAME}'`, (error: Error | null) => done(error ?? undefined));
 }
 
 function rethrow(error: unknown): never {
