@@ -59,7 +59,7 @@ test('the histories have everything: each objective with good ones, bad ones and
 
 test.each([11, 12])('little by little, it comes to the same (seed %i)', async (seed) => {
   const history = await written(seed);
-  const rounds = await judgeAll(store.records({ most: 13 }));
+  const rounds = await judgeAll(store.records({ most: 50 }));
   expect(rounds.length).toBeGreaterThan(5);
   expect(await store.minutes()).toEqual(byMinute(verdictsOf(history, thresholds)));
 });
@@ -76,7 +76,7 @@ test('what happened at the same moment is judged in the same round, however much
 
 test('four judges at a time count each thing once', async () => {
   const history = await written(31);
-  const judges = [1, 2, 3, 4].map(() => postgresSloRecords(store.another(), { most: 7 }));
+  const judges = [1, 2, 3, 4].map(() => postgresSloRecords(store.another(), { most: 30 }));
   await Promise.all(judges.map((records) => judgeAll(records)));
   expect(await store.minutes()).toEqual(byMinute(verdictsOf(history, thresholds)));
   expect(await totals()).toMatchObject(totalsOf(history));

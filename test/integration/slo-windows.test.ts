@@ -1,8 +1,9 @@
 /** What is read of what was counted: since ever, by window, by consumer. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { removeOldMinutes } from '../../src/adapters/postgres/slo-counts.ts';
+import { readByConsumer } from '../../src/adapters/postgres/slo-consumers.ts';
 import { postgresSloRecords } from '../../src/adapters/postgres/slo-records.ts';
-import { sloNames } from '../../src/domain/objectives.ts';
+import { type SloCounts, sloNames } from '../../src/domain/objectives.ts';
 import { randomHistory } from '../support/slo-histories.ts';
 import { verdictsOf } from '../support/slo-oracle.ts';
 import { writeHistory } from '../support/slo-rows.ts';
@@ -102,10 +103,13 @@ describe('by consumer', () => {
       const of = (wanted: string) => verdicts.filter(({ verdict }) => verdict === wanted).length;
       return { consumerId: id, name: `name of ${id}`, good: of('good'), bad: of('bad'), excluded: of('excluded') };
     });
-    const share = ({ good, bad }: { good: number; bad: number }) => bad / (good + bad);
-    expect(await store.records().byConsumer(7_200_000, 30_000)).toEqual(
-      counts.toSorted((one, other) => share(other) - share(one)),
-    );
+    const share = ({ good, bad }: SloCounts) => bad / (good + bad);
+    const all = ({ good, bad, excluded }: SloCounts) => good + bad + excluded;
+    const worst = counts.toSorted((one, other) => share(other) - share(one) || all(other) - all(one));
+    expect(await store.records().byConsumer(7_200_000, 30_000)).toEqual(worst);
+    // Of all together the newest so many.
+    const newest = await store.db.read((queries) => readByConsumer(queries, 7_200_000, 30_000, 100));
+    expect(newest.reduce((sum, one) => sum + all(one), 0)).toBe(100);
   });
 
   test('an event whose time is not over is not counted, nor is one before the window', async () => {

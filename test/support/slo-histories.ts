@@ -58,6 +58,8 @@ export interface DeliveryRow {
   /** When it died first, of one that somebody has seen to. */
   readonly deadSince: number | null;
   readonly leaseUntil: number | null;
+  /** It waits because the first of its order does. */
+  readonly isHeldBack: boolean;
 }
 
 export interface AttemptRow {
@@ -211,6 +213,8 @@ function addDelivery(random: Random, history: Growing, event: EventRow, consumer
   const deadSince = hasDied && firstAttemptAt !== null ? end : null;
   const settledAt = status === 'pending' ? null : deadSince === null ? end : end + random.pick([50, 20_000]);
   const leaseUntil = status === 'pending' && random.chance(0.5) ? (firstAttemptAt ?? at) + 30_000 : null;
+  // One that was never sent shows that a backlog lasts, if nothing else holds it back.
+  const isHeldBack = firstAttemptAt === null && random.chance(0.98);
   history.deliveries.push({
     id,
     eventId,
@@ -223,12 +227,13 @@ function addDelivery(random: Random, history: Growing, event: EventRow, consumer
     settledAt,
     deadSince,
     leaseUntil,
+    isHeldBack,
   });
   if (deadSince !== null && status === 'replaced') {
     // Its correction: neither judged nor in anybody's way.
     const corrected = { ...event, id: `${eventId}-${consumerId}`, replaces: eventId };
     history.events.push(corrected);
-    const nothing = { firstAttemptAt: null, settledAt: null, deadSince: null, leaseUntil: null };
+    const nothing = { firstAttemptAt: null, settledAt: null, deadSince: null, leaseUntil: null, isHeldBack: true };
     const ids = { id: id + 1, eventId: corrected.id, orderId, sequence, consumerId };
     history.deliveries.push({ ...ids, ...nothing, at, status: 'pending' });
   }

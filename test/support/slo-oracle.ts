@@ -79,7 +79,7 @@ function eventsOf(history: History, thresholds: Thresholds): Verdict[] {
           verdict:
             life.deliveredAt <= event.at + endMs
               ? 'good'
-              : past.isHeld(event.at, event.at + endMs)
+              : past.isHeldUp(event.at, event.at + endMs)
                 ? 'excluded'
                 : 'bad',
         },
@@ -113,7 +113,7 @@ function dispatchOf(
   const late = eligibleAt + dispatchMs;
   if (late > due) return 'excluded';
   const isHindered =
-    past.isHeld(eligibleAt, late) ||
+    past.isHeldUp(eligibleAt, late, due) ||
     past.isTroubled(eligibleAt, late) ||
     past.isFull(late) ||
     past.isThrottled(eligibleAt, late);
@@ -124,7 +124,7 @@ type Fault = 'there' | 'held' | 'failed' | 'ours';
 
 function faultOf(life: Life, queue: readonly Life[], past: Past, due: number): Fault {
   if (life.deliveredAt <= due) return 'there';
-  if (past.isHeld(life.at, due)) return 'held';
+  if (past.isHeldUp(life.at, due)) return 'held';
   if (life.endedAt <= due) return 'failed';
   const head = queue.find(({ endedAt }) => endedAt > due);
   if (head === undefined) throw new Error('it stands in its own way at least');
@@ -137,11 +137,11 @@ function faultOf(life: Life, queue: readonly Life[], past: Past, due: number): F
 }
 
 function platformOf(faults: readonly Fault[]): Verdict['verdict'] {
-  if (faults.every((fault) => fault === 'there')) return 'good';
   if (faults.includes('ours')) return 'bad';
-  const failed = faults.filter((fault) => fault === 'failed').length;
-  const meant = faults.filter((fault) => fault !== 'held').length;
-  return meant >= 3 && failed >= 2 && failed / meant > 0.3 ? 'bad' : 'excluded';
+  const asked = faults.filter((fault) => fault !== 'held');
+  const failed = asked.filter((fault) => fault === 'failed').length;
+  if (asked.length >= 3 && failed >= 2 && failed / asked.length > 0.3) return 'bad';
+  return failed < asked.length ? 'good' : 'excluded';
 }
 
 /** What became of a consumer, moment by moment. */
@@ -149,10 +149,12 @@ class Past {
   readonly attempts: readonly AttemptRow[];
   readonly #consumer: ConsumerHistory;
   readonly #changes: readonly ChangeRow[];
+  readonly #deliveries: readonly DeliveryRow[];
 
   constructor(consumer: ConsumerHistory, history: History) {
     this.#consumer = consumer;
     this.#changes = consumer.changes;
+    this.#deliveries = history.deliveries.filter(({ consumerId }) => consumerId === consumer.id);
     this.attempts = history.attempts.filter(({ consumerId }) => consumerId === consumer.id);
   }
 
@@ -160,6 +162,22 @@ class Past {
     const isHeld = ({ state, isDeleted }: ChangeRow): boolean => state !== 'enabled' || isDeleted;
     const last = this.#changes.findLast(({ at }) => at <= from);
     return (last !== undefined && isHeld(last)) || this.#changes.some((k) => k.at > from && k.at <= to && isHeld(k));
+  }
+
+  /** Held, or sent what had been held before: until then some of it was first sent, or it still waits for that. */
+  isHeldUp(from: number, to: number, until = to): boolean {
+    if (this.isHeld(from, to)) return true;
+    const resumed = this.#changes.filter(
+      ({ at, action }) => at <= to && (action === 'resumed' || action === 'enabled'),
+    );
+    return resumed.some(({ at }) =>
+      this.#deliveries.some((p) => {
+        if (p.at > at) return false;
+        if (p.status === 'pending' && p.firstAttemptAt === null && !p.isHeldBack) return true;
+        if (p.firstAttemptAt === null || p.firstAttemptAt < Math.max(from, at)) return false;
+        return this.attempts.some((a) => a.deliveryId === p.id && a.startedAt >= from && a.startedAt <= until);
+      }),
+    );
   }
 
   isTroubled(from: number, to: number): boolean {

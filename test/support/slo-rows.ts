@@ -51,11 +51,11 @@ export async function writeHistory(client: Client, history: History): Promise<vo
     'deliveries (id, event_id, consumer_id, order_id, sequence, status, is_late, attempts, created_at, first_attempt_at, next_attempt_at, token, settled_at, cause) overriding system value',
     `r.id, r."eventId", r."consumerId", r."orderId", r.sequence, r.status,
       r."deadSince" is not null and r.status not in ('replaced', 'discarded') or r."eventId" not in (r."orderId" || '-' || r.sequence),
-      1, ${time('at')}, ${time('firstAttemptAt')}, coalesce(${time('leaseUntil')}, now()),
+      1, ${time('at')}, ${time('firstAttemptAt')}, case when r."isHeldBack" then now() + interval '1 day' else coalesce(${time('leaseUntil')}, now()) end,
       case when r."leaseUntil" is not null then 'token' end, ${time('settledAt')}, case r.status when 'dead' then 'http_500' end`,
     history.deliveries,
     `id bigint, "eventId" text, "orderId" text, sequence int, "consumerId" text, at float8, status text,
-      "firstAttemptAt" float8, "settledAt" float8, "deadSince" float8, "leaseUntil" float8`,
+      "firstAttemptAt" float8, "settledAt" float8, "deadSince" float8, "leaseUntil" float8, "isHeldBack" boolean`,
   );
   await insert(
     'dead_letter_actions (delivery_id, at, action, actor, cause, dead_since)',

@@ -2,16 +2,18 @@ import { sql } from 'kysely';
 import type { ConsumerSli } from '../../domain/slo-ports.ts';
 import { ago, type Queries } from './database.ts';
 import { firstDelivered, firstEnd } from './slo-deliveries.ts';
-import { heldWithin } from './slo-hindrance.ts';
+import { catchUps, heldUpWithin } from './slo-hindrance.ts';
 import { plus } from './slo-pass.ts';
 
-/** Of the window the newest: about a second's reading. */
-const MOST_EVENTS = 20_000;
+/** Of the window's deliveries the newest: about a second's reading, also where all of them were late. */
+const MOST = 50_000;
 
+/** Of each consumer the newest deliveries, as `SloRecords.byConsumer` says: of all together `most`. */
 export async function readByConsumer(
   queries: Queries,
   windowMs: number,
   thresholdMs: number,
+  most = MOST,
 ): Promise<readonly ConsumerSli[]> {
   const due = plus(sql`e.at`, thresholdMs);
   const { rows } = await sql<ConsumerSli>`
@@ -20,14 +22,17 @@ export async function readByConsumer(
       from (
         select id, at from events
         where at > ${ago(windowMs)} and at <= ${ago(thresholdMs)} and replaces is null
-        order by at desc limit ${MOST_EVENTS}
+        order by at desc limit ${most}
       ) e cross join lateral (
         select d.consumer_id, ${firstEnd} as ended_at, ${firstDelivered} as is_delivered
         from deliveries d where d.event_id = e.id offset 0
       ) d
+      limit ${most}
+    ), catch_ups as materialized (
+      ${catchUps(sql`select consumer_id, min(at) as since, max(due) as until from lives where not is_good group by 1`)}
     ), judged as materialized (
       select consumer_id, is_good, case when is_good then false
-        else ${heldWithin(sql`l.consumer_id`, sql`l.at`, sql`l.due`)} end as is_held
+        else ${heldUpWithin(sql`l.consumer_id`, sql`l.at`, sql`l.due`)} end as is_held
       from lives l
     )
     select j.consumer_id as "consumerId", c.name, count(*) filter (where is_good) as good,

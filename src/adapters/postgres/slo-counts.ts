@@ -64,12 +64,12 @@ export async function removeOldMinutes(trx: Queries): Promise<void> {
 
 export async function readTotals(
   queries: Queries,
-  passesOf: Readonly<Record<JudgedSlo, readonly string[]>>,
+  walksOf: Readonly<Record<JudgedSlo, readonly string[]>>,
 ): Promise<readonly SloTotal[]> {
   const totals = await queries.selectFrom('slo_totals').selectAll().execute();
   const cursors = await queries.selectFrom('slo_cursors').selectAll().execute();
   const judgedUntil = (slo: SloName) =>
-    slo === REQUESTS ? null : earliest(cursors.filter(({ pass }) => passesOf[slo as JudgedSlo].includes(pass)));
+    slo === REQUESTS ? null : earliest(cursors.filter(({ pass }) => walksOf[slo as JudgedSlo].includes(pass)));
   return sloNames.map((slo) => {
     const { good = 0, bad = 0, excluded = 0 } = totals.find((total) => total.slo === slo) ?? {};
     return { slo, good, bad, excluded, judgedUntil: judgedUntil(slo) };

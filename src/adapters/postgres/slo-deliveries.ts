@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Thresholds } from '../../domain/objectives.ts';
-import { fullSeconds, heldWithin, throttledWithin, troubledWithin } from './slo-hindrance.ts';
+import { catchUps, fullSeconds, heldUpWithin, throttledWithin, troubledWithin } from './slo-hindrance.ts';
 import { type Pass, plus, type Span, within } from './slo-pass.ts';
 
 type Sql = RawBuilder<unknown>;
@@ -15,7 +15,8 @@ const LEASE_MARGIN = sql.raw(`interval '15 seconds'`);
 export const eventsPass: Pass = {
   name: 'events',
   waitMs,
-  times: sql`select at from events where replaces is null`,
+  times: sql`select at, id from events where replaces is null`,
+  cost: sql`(select greatest(count(*), 1) from deliveries d where d.event_id = t.id)`,
   verdicts,
 };
 
@@ -53,8 +54,12 @@ function verdicts(span: Span, thresholds: Thresholds): Sql {
       select l.*, q.eligible_at, q.head_id
       from lives l cross join lateral (${queueBefore}) q
       where not (l.is_prompt and l.is_there and l.is_good)
+    ), spans as materialized (
+      select consumer_id, min(at) as since, max(due) as until from suspects group by 1
     ), full_seconds as materialized (
-      ${fullSeconds(sql`select consumer_id, min(at) as since, max(due) as until from suspects group by 1`)}
+      ${fullSeconds(sql`select * from spans`)}
+    ), catch_ups as materialized (
+      ${catchUps(sql`select * from spans`)}
     ), judged as materialized (
       select s.id, ${dispatchVerdict(dispatchMs)} as dispatch,
         case when s.is_there then 'there' else ${platformFault} end as fault, ${endVerdict} as end_to_end
@@ -96,7 +101,7 @@ function dispatchVerdict(dispatchMs: number): Sql {
   return sql`case
     when s.is_prompt or s.first_attempt_at <= least(${late}, s.due) then 'good'
     when ${late} > s.due then 'excluded'
-    when ${heldWithin(sql`s.consumer_id`, sql`s.eligible_at`, late)}
+    when ${heldUpWithin(sql`s.consumer_id`, sql`s.eligible_at`, late, sql`s.due`)}
       or ${troubledWithin(sql`s.consumer_id`, sql`s.eligible_at`, late)} or ${wasFullAt(late)}
       or ${throttledWithin(sql`s.consumer_id`, sql`s.eligible_at`, late)} then 'excluded'
     else 'bad' end`;
@@ -104,7 +109,7 @@ function dispatchVerdict(dispatchMs: number): Sql {
 
 const endVerdict = sql`case
   when s.is_good then 'good'
-  when ${heldWithin(sql`s.consumer_id`, sql`s.at`, sql`s.end_due`)} then 'excluded'
+  when ${heldUpWithin(sql`s.consumer_id`, sql`s.at`, sql`s.end_due`)} then 'excluded'
   else 'bad' end`;
 
 const attemptEnd = sql`a.started_at + a.duration_ms * interval '1 millisecond'`;
@@ -114,7 +119,7 @@ const attemptEnd = sql`a.started_at + a.duration_ms * interval '1 millisecond'`;
  * had it, or a former event of the order, and did not take it, or could be sent nothing. `ours`: all else.
  */
 const platformFault = sql`case
-  when ${heldWithin(sql`s.consumer_id`, sql`s.at`, sql`s.platform_due`)} then 'held'
+  when ${heldUpWithin(sql`s.consumer_id`, sql`s.at`, sql`s.platform_due`)} then 'held'
   when s.ended_at <= s.platform_due then 'failed'
   when exists (select from attempts a where a.delivery_id = s.head_id and a.started_at <= s.platform_due
     and (a.outcome = 'failed' or ${attemptEnd} > s.platform_due)) then 'failed'
@@ -125,11 +130,14 @@ const platformFault = sql`case
     or ${throttledWithin(sql`s.consumer_id`, sql`s.at`, sql`s.platform_due`)} then 'failed'
   else 'ours' end`;
 
-const failed = sql`count(*) filter (where fault = 'failed')`;
-const meant = sql`count(*) filter (where fault <> 'held')`;
+const of = (fault: string): Sql => sql`count(*) filter (where fault = ${fault})`;
+/** Of those that nobody held: these alone are asked. */
+const asked = sql`count(*) filter (where fault <> 'held')`;
 
+/** Whoever is held, or fails by itself, is left out: what is asked is whether all others had it. */
 const platformVerdict = sql`case
-  when bool_and(fault = 'there') then 'good'
-  when bool_or(fault = 'ours') then 'bad'
-  when ${meant} >= ${FEWEST_CONSUMERS} and ${failed} >= 2 and ${failed} > ${FAILED_TOGETHER}::float8 * ${meant} then 'bad'
+  when ${of('ours')} > 0 then 'bad'
+  when ${asked} >= ${FEWEST_CONSUMERS} and ${of('failed')} >= 2
+    and ${of('failed')} > ${FAILED_TOGETHER}::float8 * ${asked} then 'bad'
+  when ${of('there')} > 0 then 'good'
   else 'excluded' end`;

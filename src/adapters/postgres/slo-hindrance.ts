@@ -1,5 +1,6 @@
 /** Why a consumer was sent nothing, as far as records tell; each as SQL over a consumer's id and two moments. */
 import { type RawBuilder, sql } from 'kysely';
+import { ago } from './database.ts';
 
 type Sql = RawBuilder<unknown>;
 
@@ -21,6 +22,57 @@ export const heldWithin = (consumerId: Sql, from: Sql, to: Sql): Sql => sql`(
   coalesce(${heldAt(consumerId, from)}, false) or exists (
     select from consumer_changes k
     where k.consumer_id = ${consumerId} and k.at > ${from} and k.at <= ${to} and ${isHeld}))`;
+
+/** A backlog of longer ago is no reason any more. */
+const LONGEST_CATCH_UP = sql.raw(`interval '7 days'`);
+/** Of a consumer's oldest that are due, to see whether some were never sent. */
+const LOOK = 500;
+
+/**
+ * Selects `consumer_id`, `since`, `last_sent` and `is_waiting` for each time that a consumer was resumed or enabled with
+ * a backlog: when the last of that was first sent, within the span, and whether some of it still waits to be.
+ */
+export const catchUps = (spans: Sql): Sql => sql`
+  select s.consumer_id, r.at as since, sent.last_sent, coalesce(waiting.since <= r.at, false) as is_waiting
+  from (${spans}) s
+    cross join lateral (
+      select k.at from consumer_changes k
+      where k.consumer_id = s.consumer_id and k.action in ('resumed', 'enabled') and k.at <= s.until
+        and k.at >= coalesce((
+          -- Whatever was left of a former backlog is part of this one.
+          select max(b.at) from consumer_changes b
+          where b.consumer_id = s.consumer_id and b.action in ('resumed', 'enabled') and b.at <= s.since
+        ), s.since) and k.at > s.since - ${LONGEST_CATCH_UP}
+    ) r
+    cross join lateral (select max(b.first_attempt_at) as last_sent from ${backlogSent(sql`s.consumer_id`, sql`r.at`, sql`s.since`, sql`s.until`)} b) sent
+    cross join lateral (
+      select min(w.created_at) as since from (
+        select d.created_at, d.first_attempt_at from deliveries d
+        where d.consumer_id = s.consumer_id and d.status = 'pending' and d.next_attempt_at <= ${ago(0)}
+        order by d.next_attempt_at limit ${LOOK}
+      ) w where w.first_attempt_at is null
+    ) waiting
+  where sent.last_sent is not null or waiting.since <= r.at`;
+
+/** What was first sent from `from` to `to`, and had been there when the consumer was resumed. */
+const backlogSent = (consumerId: Sql, resumedAt: Sql, from: Sql, to: Sql) => sql`(
+  select d.first_attempt_at from attempts a cross join lateral (
+    select d.first_attempt_at from deliveries d
+    where d.id = a.delivery_id and d.created_at <= ${resumedAt}
+      and d.first_attempt_at >= greatest(${resumedAt}, ${from}) offset 0
+  ) d
+  where a.consumer_id = ${consumerId} and a.started_at >= ${from} and a.started_at <= ${to} order by a.started_at)`;
+
+/**
+ * Whether it was held at any moment from `from` to `to`, or what had been held before was still being sent: its relays
+ * send the oldest first. Until `until`, some of it was sent for the first time, or still waits for that. Taken from
+ * `catch_ups`.
+ */
+export const heldUpWithin = (consumerId: Sql, from: Sql, to: Sql, until: Sql = to): Sql => sql`(
+  ${heldWithin(consumerId, from, to)} or exists (
+    select from catch_ups r
+    where r.consumer_id = ${consumerId} and r.since <= ${to} and (r.is_waiting or r.last_sent >= ${from} and coalesce((
+      select true from ${backlogSent(consumerId, sql`r.since`, from, until)} b limit 1), false))))`;
 
 /**
  * One that is enabled again with a backlog is in trouble, which nobody notes: that this ended, or lasts, shows it. Exact

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from 'kysely';
 import type { Thresholds } from '../../domain/objectives.ts';
 import { APPLICATION_NAME, type Queries } from './database.ts';
 
-/** What a pass judges in one round: all that happened after `after`, and up to and with `upTo`. */
+/** What a pass judges in one step: all that happened after `after`, and up to and with `upTo`. */
 export interface Span {
   readonly after: Date;
   readonly upTo: Date;
@@ -15,6 +15,8 @@ export interface Pass {
   waitMs(thresholds: Thresholds): number;
   /** Selects `at` of all that is to be judged, by an index. */
   readonly times: RawBuilder<unknown>;
+  /** How many records are to be looked at for one of the `times`, `t`; one where nothing is said. */
+  readonly cost?: RawBuilder<unknown>;
   /** Selects the verdicts, as `addVerdicts` takes them: a pure function of times that are stored. */
   verdicts(span: Span, thresholds: Thresholds): RawBuilder<unknown>;
 }
@@ -43,19 +45,25 @@ export async function readHorizon(trx: Queries): Promise<Horizon> {
   return row;
 }
 
-/** The beginning of what is due, no more than `most` where not more happened at the very same moment. */
+/** The beginning of what is due: what it costs is no more than `most` where not more happened at the very same moment. */
 export async function nextSpan(
   trx: Queries,
   pass: Pass,
   { after, until, most }: { readonly after: Date; readonly until: Date; readonly most: number },
-): Promise<{ readonly span: Span; readonly found: number }> {
-  if (until <= after) return { span: { after, upTo: after }, found: 0 };
-  const { rows } = await sql<{ found: number; last: Date | null }>`
-    select count(*) as found, max(at) as last from (
-      select at from (${pass.times}) as t where at > ${after} and at <= ${until} order by at limit ${most}
-    ) due`.execute(trx);
-  const { found = 0, last = null } = rows[0] ?? {};
-  return { span: { after, upTo: found === most && last !== null ? last : until }, found };
+): Promise<{ readonly span: Span; readonly found: number; readonly more: boolean }> {
+  if (until <= after) return { span: { after, upTo: after }, found: 0, more: false };
+  const { rows } = await sql<{ found: number; upTo: Date | null; last: Date | null }>`
+    select count(*) as found, coalesce(max(at) filter (where cost <= ${most}), min(at)) as "upTo", max(at) as last
+    from (
+      select at, sum(cost) over (order by at) as cost from (
+        select at, ${pass.cost ?? sql`1`} as cost from (${pass.times}) as t
+        where at > ${after} and at <= ${until} order by at limit ${most}
+      ) due
+    ) added`.execute(trx);
+  const { found = 0, upTo = null, last = null } = rows[0] ?? {};
+  if (upTo === null || last === null) return { span: { after, upTo: until }, found, more: false };
+  const more = found === most || upTo < last;
+  return { span: { after, upTo: more ? upTo : until }, found, more };
 }
 
 /** The moment `ms` milliseconds after `time`. */
