@@ -38,7 +38,7 @@ test('every command of the README does what the README says, in its order', asyn
     return stdout;
   };
   const [first = '', stuck = '', decide = '', cancel = '', file = '', ...others] = await blocks();
-  const [consumer = '', dead = '', ...more] = others;
+  const [consumer = '', dead = '', objectives = '', ...more] = others;
   expect(more).toEqual([]);
 
   const firstAnswer = await run(first);
@@ -68,4 +68,5 @@ test('every command of the README does what the README says, in its order', asyn
   expect(made).toContain('"secret":"whsec_');
   expect(made).toMatch(/my shop +enabled/);
   expect(await run(dead)).toContain('no such dead letters');
+  expect(await run(objectives)).toMatch(/order-processing +\S.* 99\.9 %/);
 });
