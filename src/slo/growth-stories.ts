@@ -17,8 +17,11 @@ export function growthTests(objectives: readonly Objective[]): readonly TestFile
       name: 'store',
       evaluationInterval: '30m',
       tests: [
-        ...[0.6, 0.3].map((perHour) => storeGrowth(rules, 60, perHour)),
-        storeGrowth(rules, 40, 1),
+        storeGrowth(rules, 81, 0),
+        storeGrowth(rules, 80, 0),
+        storeGrowth(rules, 51, 0.6),
+        storeGrowth(rules, 51, 0.4),
+        storeGrowth(rules, 41, 1),
         storeWithoutLimit(rules),
       ],
     },
@@ -88,12 +91,12 @@ function deadLetters(rules: readonly AlertRule[]): PromtoolTest {
   };
 }
 
-/** In percent of what it may be; full within 4 days if it grows by more than a 96th of the rest an hour. */
+/** In percent of what it may be: over 80, or over half and full within 96 hours. */
 function storeGrowth(rules: readonly AlertRule[], percent: number, perHour: number): PromtoolTest {
   const alert = 'StoreNearlyFull';
   const hours = 8;
   const end = percent + hours * perHour;
-  const fires = percent > 50 && end + 96 * perHour > 100;
+  const fires = end > 80 || (end > 50 && end + 96 * perHour > 100);
   return {
     name: `a database that is ${percent} % full and grows by ${perHour} % an hour ${fires ? 'pages, until it is smaller' : 'does not page'}`,
     interval: '30m',
