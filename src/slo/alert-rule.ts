@@ -7,6 +7,8 @@ export interface AlertRule {
   readonly expr: string;
   /** How long it must hold before anybody is told; at once if absent. */
   readonly forSeconds?: number;
+  /** How long it goes on firing after it holds no more; not at all if absent. */
+  readonly keepSeconds?: number;
   /** A page wakes somebody up, a ticket waits for the morning; `none` is for the Watchdog alone. */
   readonly labels: { readonly severity: (typeof severities)[number] } & Readonly<Record<string, string>>;
   /** One line, for a list. */

@@ -47,11 +47,13 @@ export function generate({ objectives, timeScale = 1 }: GenerateOptions): readon
   ];
 }
 
-function asPrometheusHasIt({ alert, expr, forSeconds, labels, summary, description }: AlertRule, pace: Pace) {
+function asPrometheusHasIt(rule: AlertRule, pace: Pace) {
+  const { alert, expr, forSeconds, keepSeconds, labels, summary, description } = rule;
   return {
     alert,
     expr,
     ...(forSeconds === undefined ? {} : { for: pace.of(forSeconds) }),
+    ...(keepSeconds === undefined ? {} : { keep_firing_for: pace.of(keepSeconds) }),
     labels,
     annotations: { summary, description, runbook_url: runbookOf(alert) },
   };

@@ -5,6 +5,17 @@ import { type Pace, recorded, scrapeJobs, select, worst } from './queries.ts';
 
 const page = { severity: 'page' } as const;
 
+/**
+ * Where no process of the API can be scraped, that is the page, and silences that their numbers are missing (ops/
+ * alertmanager): it has to come before and end after, by more than the steps in which Prometheus looks. What is missing
+ * waits longer also than PostgreSQL, Temporal or the API take to begin again.
+ */
+const TARGET_DOWN_SECONDS = 120;
+const TARGET_BACK_SECONDS = 60;
+const FACTS_MISSING_SECONDS = 180;
+/** Numbers of requests take two scrapes, and a look at the rules, to be there. */
+const SLI_MISSING_SECONDS = 240;
+
 /** What alerts read of each source: a fact that nobody exports would be an alert that never fires. */
 const factsOf = {
   postgres: [
@@ -55,7 +66,7 @@ function absent({ name, title }: Objective): AlertRule {
   return {
     alert: 'SliAbsent',
     expr: `${gone(recorded.eventsIncrease('5m'))} or ${gone(recorded.badIncrease('5m'))}`,
-    forSeconds: 120,
+    forSeconds: SLI_MISSING_SECONDS,
     labels: { ...page, slo: name },
     summary: `${title}: not measured`,
     description: `There are no numbers for ${name}: whether the objective is met is unknown, and its alerts are blind.`,
@@ -92,10 +103,10 @@ function factsStale(source: keyof typeof factsOf): AlertRule {
   return {
     alert: 'FactsStale',
     expr: `max(\n  ${[`time() - max(${readAt}) > 120`, ...gone].join('\n  or ')}\n)`,
-    forSeconds: 60,
+    forSeconds: FACTS_MISSING_SECONDS,
     labels: { ...page, source },
     summary: `What the API's processes know from ${source} is out of date`,
-    description: `No process has read all facts from ${source} for two minutes: alerts and dashboards that show them are blind.`,
+    description: `No process of the API has shown all that it reads from ${source} for over three minutes: alerts and dashboards that show it are blind.`,
   };
 }
 
@@ -104,7 +115,8 @@ function targetDown(job: (typeof scrapeJobs)[number]): AlertRule {
   return {
     alert: 'MetricsTargetDown',
     expr: `max(${up}) == 0 or absent(${up})`,
-    forSeconds: 120,
+    forSeconds: TARGET_DOWN_SECONDS,
+    keepSeconds: TARGET_BACK_SECONDS,
     labels: { ...page, job },
     summary: `No process of ${job} can be scraped`,
     description: `Prometheus reaches none of the targets of ${job}: they are down, or cannot be reached, or there are none.`,

@@ -3,6 +3,8 @@ import type { AlertRule } from './alert-rule.ts';
 import { type Pace, recorded, worst } from './queries.ts';
 
 const page = { severity: 'page' } as const;
+/** Ages that were let grow by an outage: what waited is given this long to be done once all is back. */
+const WORK_OFF_SECONDS = 60;
 
 /** Promises that are broken, or will be soon, whatever the budgets say. */
 export function symptomAlerts(pace: Pace): readonly AlertRule[] {
@@ -17,6 +19,7 @@ export function symptomAlerts(pace: Pace): readonly AlertRule[] {
     {
       alert: 'OrderNotStarted',
       expr: `${worst('oldestStartable')} > 120`,
+      forSeconds: WORK_OFF_SECONDS,
       labels: page,
       summary: 'An accepted order waits for its workflow',
       description: 'The oldest accepted order without a workflow has waited for {{ $value | humanizeDuration }}.',
@@ -24,6 +27,7 @@ export function symptomAlerts(pace: Pace): readonly AlertRule[] {
     {
       alert: 'PaymentOutcomeUnknown',
       expr: `${worst('oldestUnknownPayment')} > 900`,
+      forSeconds: WORK_OFF_SECONDS,
       labels: page,
       summary: 'Whether a customer was charged is not known',
       description:
