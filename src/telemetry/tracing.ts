@@ -161,7 +161,9 @@ let clockOrigin = performance.timeOrigin;
 function now(): number {
   const elapsed = performance.now();
   const wall = Date.now();
-  if (Math.abs(wall - clockOrigin - elapsed) > CLOCK_STEP_MS) clockOrigin = wall - elapsed;
+  const isStepped = Math.abs(wall - clockOrigin - elapsed) > CLOCK_STEP_MS;
+  // Not what only looks so, because the process had to wait between the two clocks.
+  if (isStepped && performance.now() - elapsed < 1) clockOrigin = wall - elapsed;
   return clockOrigin + elapsed;
 }
 

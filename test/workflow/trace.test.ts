@@ -46,13 +46,15 @@ async function within(work: () => Promise<unknown>): Promise<{ readonly traceId:
   return context;
 }
 
-/** The spans of what the workflow was told and did, once `last` is among them. */
-async function recorded(workflowId: string, last: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan[]> {
+/** The spans of what the workflow was told and did, once these are among them. */
+async function recorded(workflowId: string, ...names: readonly string[]): Promise<ReceivedSpan[]> {
   const all = (): ReceivedSpan[] =>
-    receiver.spans.filter(({ attributes }) => attributes['evenkeel.workflow.id'] === workflowId);
+    receiver.spans
+      .filter(({ attributes }) => attributes['evenkeel.workflow.id'] === workflowId)
+      .toSorted((one, other) => Number(one.startedAt - other.startedAt));
   return waitFor(
-    `the last span of ${workflowId}`,
-    () => (all().some(last) ? all().toSorted((one, other) => Number(one.startedAt - other.startedAt)) : undefined),
+    `${workflowId} has ${names.join(' and ')}`,
+    () => (names.every((name) => all().some(named(name))) ? all() : undefined),
     30_000,
     () => traceText(all()),
   );
@@ -81,7 +83,7 @@ describe("an order's activities", () => {
     await story.booked();
     await story.cancel();
     await story.end();
-    const spans = await recorded(story.handle.workflowId, named('activity finish'));
+    const spans = await recorded(story.handle.workflowId, 'activity finish');
     const start = only(spans, 'start order');
     expect([start.traceId, start.parentId, start.kind]).toEqual([request.traceId, request.spanId, 'CLIENT']);
     expect(below(spans, start)).toEqual([
@@ -97,7 +99,7 @@ describe("an order's activities", () => {
     const story = await shop.begin({ given: (world) => world.script('authorize', before(), before()) });
     await story.carry();
     await story.end();
-    const spans = await recorded(story.handle.workflowId, named('activity finish'));
+    const spans = await recorded(story.handle.workflowId, 'activity finish');
     const attempts = spans.filter(named('activity authorize')).map(({ attributes, parentId, status }) => ({
       local: attributes['evenkeel.activity.local'],
       attempt: attributes['evenkeel.activity.attempt'],
@@ -123,7 +125,7 @@ describe("an order's activities", () => {
     await story.passUntil('it is authorized', 30_000, () => story.world.happened('authorized') === 1);
     await story.carry();
     await story.end();
-    const spans = await recorded(story.handle.workflowId, named('activity finish'));
+    const spans = await recorded(story.handle.workflowId, 'activity finish');
     expect(below(spans, only(spans, 'start order')).filter((name) => name === 'activity authorize')).toHaveLength(2);
     expect(below(spans, only(spans, 'start order'))).toContain('activity book');
   });
@@ -135,7 +137,8 @@ describe("an order's activities", () => {
     const { attentionId } = await story.parked('await_dispatch');
     const decision = await within(() => story.decide(attentionId, 'cancel'));
     await story.end();
-    const spans = await recorded(story.handle.workflowId, named('activity finish'));
+    // Its answer comes after the steps that its workflow task did.
+    const spans = await recorded(story.handle.workflowId, 'activity finish', 'update decide');
     const opened = only(spans, 'activity openAttention');
     expect([opened.parentId, opened.links]).toEqual([undefined, linkTo(only(spans, 'start order'))]);
     const decided = only(spans, 'update decide');
@@ -154,7 +157,7 @@ describe("an order's activities", () => {
     const story = await shop.begin();
     await story.carry();
     await story.end();
-    const spans = await recorded(story.handle.workflowId, named('activity finish'));
+    const spans = await recorded(story.handle.workflowId, 'activity finish');
     for (const name of ['activity dispatch', 'activity capture', 'activity deliver', 'activity finish']) {
       const { links, parentId } = only(spans, name);
       expect([name, parentId, links]).toEqual([name, undefined, linkTo(only(spans, 'start order'))]);
