@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { ConsumerSli } from '../../domain/slo-ports.ts';
 import { ago, type Queries } from './database.ts';
 import { firstDelivered, firstEnd } from './slo-deliveries.ts';
-import { catchUps, heldUpWithin } from './slo-hindrance.ts';
+import { calm, catchUps, heldUpWithin } from './slo-hindrance.ts';
 import { plus } from './slo-pass.ts';
 
 /** Of the window's deliveries the newest: about a second's reading, also where all of them were late. */
@@ -28,10 +28,14 @@ export async function readByConsumer(
         from deliveries d where d.event_id = e.id offset 0
       ) d
       limit ${most}
+    ), spans as materialized (
+      select consumer_id, min(at) as since, max(due) as until from lives where not is_good group by 1
     ), catch_ups as materialized (
-      ${catchUps(sql`select consumer_id, min(at) as since, max(due) as until from lives where not is_good group by 1`)}
+      ${catchUps(sql`select * from spans`)}
+    ), calm as materialized (
+      ${calm(sql`select * from spans`)}
     ), judged as materialized (
-      select consumer_id, is_good, case when is_good then false
+      select consumer_id, is_good, case when is_good or consumer_id in (select consumer_id from calm) then false
         else ${heldUpWithin(sql`l.consumer_id`, sql`l.at`, sql`l.due`)} end as is_held
       from lives l
     )

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Thresholds } from '../../domain/objectives.ts';
-import { catchUps, fullSeconds, heldUpWithin, throttledWithin, troubledWithin } from './slo-hindrance.ts';
+import { calm, catchUps, fullSeconds, heldUpWithin, throttledWithin, troubledWithin } from './slo-hindrance.ts';
 import { type Pass, plus, type Span, within } from './slo-pass.ts';
 
 type Sql = RawBuilder<unknown>;
@@ -60,10 +60,14 @@ function verdicts(span: Span, thresholds: Thresholds): Sql {
       ${fullSeconds(sql`select * from spans`)}
     ), catch_ups as materialized (
       ${catchUps(sql`select * from spans`)}
+    ), calm as materialized (
+      ${calm(sql`select * from spans`)}
     ), judged as materialized (
       select s.id, ${dispatchVerdict(dispatchMs)} as dispatch,
         case when s.is_there then 'there' else ${platformFault} end as fault, ${endVerdict} as end_to_end
-      from suspects s
+      from (
+        select s.*, c.consumer_id is null as is_hindered from suspects s left join calm c on c.consumer_id = s.consumer_id
+      ) s
     ), whole as materialized (
       select l.event_id, l.due, coalesce(j.dispatch, 'good') as dispatch, coalesce(j.fault, 'there') as fault,
         coalesce(j.end_to_end, 'good') as end_to_end
@@ -95,21 +99,26 @@ const queueBefore = sql`
 const wasFullAt = (moment: Sql): Sql => sql`exists (
   select from full_seconds f where f.consumer_id = s.consumer_id and f.second = date_trunc('second', ${moment}))`;
 
+/** Asked only where there may be something to find. */
+const wasHeldUp = (from: Sql, to: Sql, until: Sql = to): Sql =>
+  sql`(s.is_hindered and ${heldUpWithin(sql`s.consumer_id`, from, to, until)})`;
+const wasLeftAlone = (from: Sql, to: Sql): Sql => sql`(s.is_hindered
+  and (${troubledWithin(sql`s.consumer_id`, from, to)} or ${throttledWithin(sql`s.consumer_id`, from, to)}))`;
+
 /** From when it was free to go. What was still to come when it was judged does not count; nor what others held up. */
 function dispatchVerdict(dispatchMs: number): Sql {
   const late = plus(sql`s.eligible_at`, dispatchMs);
   return sql`case
     when s.is_prompt or s.first_attempt_at <= least(${late}, s.due) then 'good'
     when ${late} > s.due then 'excluded'
-    when ${heldUpWithin(sql`s.consumer_id`, sql`s.eligible_at`, late, sql`s.due`)}
-      or ${troubledWithin(sql`s.consumer_id`, sql`s.eligible_at`, late)} or ${wasFullAt(late)}
-      or ${throttledWithin(sql`s.consumer_id`, sql`s.eligible_at`, late)} then 'excluded'
+    when ${wasHeldUp(sql`s.eligible_at`, late, sql`s.due`)} or ${wasLeftAlone(sql`s.eligible_at`, late)}
+      or ${wasFullAt(late)} then 'excluded'
     else 'bad' end`;
 }
 
 const endVerdict = sql`case
   when s.is_good then 'good'
-  when ${heldUpWithin(sql`s.consumer_id`, sql`s.at`, sql`s.end_due`)} then 'excluded'
+  when ${wasHeldUp(sql`s.at`, sql`s.end_due`)} then 'excluded'
   else 'bad' end`;
 
 const attemptEnd = sql`a.started_at + a.duration_ms * interval '1 millisecond'`;
@@ -119,15 +128,14 @@ const attemptEnd = sql`a.started_at + a.duration_ms * interval '1 millisecond'`;
  * had it, or a former event of the order, and did not take it, or could be sent nothing. `ours`: all else.
  */
 const platformFault = sql`case
-  when ${heldUpWithin(sql`s.consumer_id`, sql`s.at`, sql`s.platform_due`)} then 'held'
+  when ${wasHeldUp(sql`s.at`, sql`s.platform_due`)} then 'held'
   when s.ended_at <= s.platform_due then 'failed'
   when exists (select from attempts a where a.delivery_id = s.head_id and a.started_at <= s.platform_due
     and (a.outcome = 'failed' or ${attemptEnd} > s.platform_due)) then 'failed'
   when exists (select from deliveries d where d.id = s.head_id and d.first_attempt_at <= s.platform_due
     and d.token is not null and d.next_attempt_at - ${LEASE_MARGIN} > s.platform_due) then 'failed'
-  when ${troubledWithin(sql`s.consumer_id`, sql`s.at`, sql`s.platform_due`)}
-    or ${wasFullAt(sql`s.at + (s.platform_due - s.at) / 2`)}
-    or ${throttledWithin(sql`s.consumer_id`, sql`s.at`, sql`s.platform_due`)} then 'failed'
+  when ${wasLeftAlone(sql`s.at`, sql`s.platform_due`)} or ${wasFullAt(sql`s.at + (s.platform_due - s.at) / 2`)}
+    then 'failed'
   else 'ours' end`;
 
 const of = (fault: string): Sql => sql`count(*) filter (where fault = ${fault})`;
