@@ -72,7 +72,9 @@ export const sloDetails = z.object({
   consumers: z
     .array(z.object({ consumerId: z.string(), name: z.string(), ...counts, sli }))
     .optional()
-    .describe('Of `delivery-end-to-end` alone: how each consumer does, the worst first, at most 20'),
+    .describe(
+      'Of `delivery-end-to-end` alone: how each consumer does, the worst first, at most 20. Counted from the newest 50,000 deliveries of the window, to all consumers together.',
+    ),
 });
 named.add(sloDetails, { id: 'SloDetails' });
 

@@ -8,7 +8,7 @@ import { plus } from './slo-pass.ts';
 /** Of the window's deliveries the newest: about a second's reading, also where all of them were late. */
 const MOST = 50_000;
 
-/** Of each consumer the newest deliveries, as `SloRecords.byConsumer` says: of all together `most`. */
+/** As `SloRecords.byConsumer` says; `most` is for tests. Each event's deliveries are looked up in turn, so the newest come first. */
 export async function readByConsumer(
   queries: Queries,
   windowMs: number,
