@@ -14,7 +14,9 @@ export function symptomAlerts(pace: Pace): readonly AlertRule[] {
       expr: `${worst('violations', {}, 'kind')} > 0`,
       labels: page,
       summary: 'Records contradict each other: {{ $labels.kind }}',
-      description: '{{ $value | humanize }} cases of {{ $labels.kind }}: money, stock or an order is not as promised.',
+      description:
+        '{{ $value | humanize }} cases of {{ $labels.kind }} of late: money, stock or an order is not as promised. ' +
+        "That this ends does not mean that it is mended: 'evenkeel audit ledgers' tells.",
     },
     {
       alert: 'OrderNotStarted',

@@ -31,7 +31,7 @@ afterEach(async () => {
 const HOUR_MS = 3_600_000;
 const received = async (): Promise<string> => (await shop.accept([{ sku: await shop.sku(), quantity: 1 }])).id;
 const older = (id: string, column: string): Promise<unknown> =>
-  admin.query(`update orders set ${column} = ${column} - interval '1 hour' where id = $1`, [id]);
+  admin.query(`update orders set ${column} = ${column} - interval '1 day' where id = $1`, [id]);
 
 test('of an empty store there is nothing to tell, but its size and its connections', async () => {
   const { connections, connectionsMax, storeBytes, ...rest } = await facts.read();

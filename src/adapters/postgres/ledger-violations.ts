@@ -68,9 +68,10 @@ const found: Readonly<Record<ViolationKind, (scope: Scope) => RawBuilder<unknown
     where c.operation = 'capture' and not c.excused
     group by c.order_id, o.total_minor having sum(c.amount_minor) > o.total_minor`,
 
+  // An outage of Temporal, which keeps orders waiting, is paged as such (OrderNotStarted), and is over by then.
   lost_order: () => sql`
     select 'order ' || id as subject, 'is ' || status || ' since ' || ${startableSince} || ' without a workflow' as problem
-    from orders where ${startable} and ${startableSince} <= ${ago(HOUR_MS)}`,
+    from orders where ${startable} and ${startableSince} <= ${ago(DAY_MS)}`,
 
   // What was captured is not held any more, even if it was refunded later.
   charged_after_end: (scope) => sql`
