@@ -13,7 +13,7 @@ while IFS= read -r line || [ -n "$line" ]; do
   *'# webhook: '*)
     name=${line##*: }
     url=
-    [ ! -r "$urls/$name" ] || IFS= read -r url <"$urls/$name" || :
+    [ ! -e "$urls/$name" ] || IFS= read -r url <"$urls/$name" || [ -r "$urls/$name" ]
     case $url in
     '') printf '%s\n' "$line" ;;
     *[\'\ ]*)

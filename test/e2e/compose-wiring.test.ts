@@ -47,7 +47,7 @@ function running(): PlainStack {
 }
 
 async function send(method: string, path: string, body?: unknown): Promise<{ status: number; json: unknown }> {
-  const response = await fetch(`http://${running().address('api', 8080)}${path}`, {
+  const response = await fetch(`http://${running().address('ingress', 8080)}${path}`, {
     method,
     headers: { 'content-type': 'application/json', 'idempotency-key': newKey() },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),

@@ -39,7 +39,12 @@ describe('docker compose', () => {
 
   test('reads the file, without a variable being set', () => {
     expect(Object.keys(resolved.services).toSorted()).toEqual(Object.keys(services).toSorted());
-    expect(read('docker-compose.yml')).not.toContain('${');
+    const variables = read('docker-compose.yml').matchAll(/\$\{[^}]*\}/g);
+    expect([...variables].flat()).toEqual([
+      '${EVENKEEL_IMAGE:-evenkeel:local}',
+      '${EVENKEEL_APIS:-1}',
+      '${EVENKEEL_WORKERS:-2}',
+    ]);
   });
 
   test('publishes ports on loopback only', () => {
@@ -115,11 +120,11 @@ describe('the services', () => {
     expect(startOrder(services)).toHaveLength(all.length);
   });
 
-  test('of which there may be several are bound to no name and no single port', () => {
+  test('of which there may be several are bound to no name and no port', () => {
     for (const name of ['api', 'worker']) {
-      const { container_name: only, ports = [] } = services[name] as ComposeService;
-      expect(only).toBeUndefined();
-      for (const port of ports) expect(port).toMatch(/^127\.0\.0\.1:\d+-\d+:\d+$/);
+      const { container_name: only, ports } = services[name] as ComposeService;
+      // Of a range of ports an engine takes the next at each start, and none keeps its address.
+      expect([only, ports]).toEqual([undefined, undefined]);
     }
   });
 

@@ -37,8 +37,10 @@ interface ComposeFile {
   readonly volumes: Readonly<Record<string, unknown>>;
 }
 
+/** With every variable as it is where nobody sets it. */
 export function composeFile(): ComposeFile {
-  return parse(readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8'), { merge: true }) as ComposeFile;
+  const text = readFileSync(join(ROOT, 'docker-compose.yml'), 'utf8');
+  return parse(text.replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1'), { merge: true }) as ComposeFile;
 }
 
 export function mountsOf({ volumes = [] }: ComposeService): readonly Mount[] {

@@ -48,6 +48,7 @@ export function standIns(stack: PlainStack, programs: Programs): Readonly<Record
     migrate: evenkeel,
     api: evenkeel,
     worker: evenkeel,
+    ingress: evenkeel,
     prometheus: {
       program: programs.prometheus,
       args: (instance) => [`--web.listen-address=127.0.0.1:${instance.port(9090)}`],
