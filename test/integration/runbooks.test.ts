@@ -13,6 +13,7 @@ import { type TestDatabase, testDatabase } from '../support/postgres.ts';
 import { prometheusTools } from '../support/prometheus-tools.ts';
 import { allBlocks } from '../support/runbooks.ts';
 import { commandsOf } from '../unit/docs-shell.ts';
+import { commandInside } from '../unit/docs-tools.ts';
 
 let database: TestDatabase;
 let client: Client;
@@ -66,6 +67,7 @@ const toolLines = [
   ...new Set(
     allBlocks('sh')
       .flatMap(({ code }) => commandsOf(code))
+      .map((words) => (words[0] === 'docker' ? (commandInside(words.slice(1)) ?? []) : words))
       .filter(([name = '']) => ['amtool', 'temporal'].includes(name))
       .map((words) => words.join(' ')),
   ),

@@ -11,7 +11,7 @@ import { describeConfig } from '../../src/config.ts';
 import vitest from '../../vitest.config.ts';
 import { fakes, orderId } from './api-fakes.ts';
 import { commandsOf, splitAssignments } from './docs-shell.ts';
-import { problemsOfDocker, problemsOfPeer } from './docs-tools.ts';
+import { commandInside, problemsOfDocker, problemsOfEcho, problemsOfPeer } from './docs-tools.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 export const inCheckout = (path: string): boolean => existsSync(`${root}${path}`);
@@ -19,15 +19,10 @@ export const inCheckout = (path: string): boolean => existsSync(`${root}${path}`
 const { scripts } = z
   .object({ scripts: z.record(z.string(), z.string()) })
   .parse(JSON.parse(readFileSync(`${root}package.json`, 'utf8')));
-const settings = new Set([
-  ...describeConfig().map(({ name }) => name),
-  'TEMPORAL_TEST_SERVER_PATH',
-  'XDG_CACHE_HOME',
-  'PGAPPNAME',
-]);
+const settings = new Set([...describeConfig().map(({ name }) => name), 'TEMPORAL_TEST_SERVER_PATH', 'XDG_CACHE_HOME']);
 const routes = apiRoutes(fakes());
 /** What needs no proof here; amtool and temporal have one of their own, test/integration/runbooks.test.ts. */
-const plainTools = new Set(['cat', 'cd', 'git', 'seq', 'xargs', 'psql', 'amtool', 'temporal']);
+const plainTools = new Set(['cat', 'cd', 'git', 'seq', 'amtool', 'temporal', 'psql', 'pgbench', 'rabbitmqctl']);
 
 /** Their first word is one of a few, and no name. */
 const withVerbs = new Set(['audit', 'consumers', 'dead-letters', 'slo']);
@@ -56,12 +51,17 @@ async function problemsOfCommand([name, ...args]: readonly string[]): Promise<st
     case 'evenkeel':
       return problemsOfEvenkeel(args);
     case 'node':
+      // In the image.
+      if (args[0] === 'dist/main.js') return problemsOfEvenkeel(args.slice(1));
       return args[0]?.startsWith('-') || inCheckout(args[0] ?? '') ? [] : [`there is no ${args[0]} to run`];
     case 'curl':
       return problemsOfPeer(curlRequest(args)) ?? problemsOfCurl(args);
     case 'docker':
-      return problemsOfDocker(args);
+      return [...problemsOfDocker(args), ...(await problemsOfCommand(commandInside(args) ?? []))];
+    case 'echo':
+      return problemsOfEcho(args);
     default:
+      if (name.startsWith('ops/')) return inCheckout(name) ? [] : [`there is no ${name} to run`];
       return plainTools.has(name) ? [] : [`nobody knows whether '${name}' is right`];
   }
 }

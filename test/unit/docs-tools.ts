@@ -1,17 +1,13 @@
 /** Whether what the documents show of other people's programs can work: Docker, and servers beside the API. */
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { faultBody } from '../../src/sandbox/faults.ts';
 
-const compose = fileURLToPath(new URL('../../docker-compose.yml', import.meta.url));
+const compose = readFileSync(fileURLToPath(new URL('../../docker-compose.yml', import.meta.url)), 'utf8');
 const services = new Set(
-  existsSync(compose)
-    ? Object.keys(
-        z.object({ services: z.record(z.string(), z.unknown()) }).parse(parse(readFileSync(compose, 'utf8'))).services,
-      )
-    : [],
+  Object.keys(z.object({ services: z.record(z.string(), z.unknown()) }).parse(parse(compose)).services),
 );
 
 /** Of each verb whether its words are services, or one service and then a command. */
@@ -26,24 +22,44 @@ const verbs: Readonly<Record<string, 'services' | 'command'>> = {
   ps: 'services',
   logs: 'services',
   exec: 'command',
+  run: 'command',
 };
 /** Options that have a value of their own. */
-const valued = new Set(['--since', '--scale', '--tail']);
+const valued = new Set(['--since', '--tail', '--entrypoint', '-e', '-c']);
 
-/** `docker compose VERB … SERVICE …`: verbs and services that exist. */
+/** `docker compose VERB … SERVICE …`: verbs and services that exist, and nothing else is touched on the way. */
 export function problemsOfDocker([command, verb = '', ...rest]: readonly string[]): string[] {
   const words = verbs[verb];
   if (command !== 'compose' || words === undefined)
     return [`nobody knows whether 'docker ${command} ${verb}' is right`];
-  const scaled = rest.flatMap((word, index) => (rest[index - 1] === '--scale' ? [word.replace(/=\d+$/, '')] : []));
   const plain = rest.filter((word, index) => !word.startsWith('-') && !valued.has(rest[index - 1] ?? ''));
-  const named = [...scaled, ...(words === 'command' ? plain.slice(0, 1) : plain)];
-  return named.filter((name) => !services.has(name)).map((name) => `docker-compose.yml has no service '${name}'`);
+  const named = words === 'command' ? plain.slice(0, 1) : plain;
+  return [
+    ...named.filter((name) => !services.has(name)).map((name) => `docker-compose.yml has no service '${name}'`),
+    ...(rest.includes('--scale') ? ['the next `docker compose up` forgets --scale: .env does not'] : []),
+    ...(verb === 'up' && named.length > 0 && !(rest.includes('--no-deps') && rest.includes('--no-recreate'))
+      ? [`'up ${named.join(' ')}' may replace what runs: --no-deps --no-recreate`]
+      : []),
+  ];
+}
+
+/** The command that `docker compose exec` or `run` gives a container; undefined where there is none. */
+export function commandInside([, verb = '', ...rest]: readonly string[]): readonly string[] | undefined {
+  if (verbs[verb] !== 'command') return undefined;
+  const service = rest.findIndex((word, index) => !word.startsWith('-') && !valued.has(rest[index - 1] ?? ''));
+  const entrypoint = rest.indexOf('--entrypoint');
+  return [...(entrypoint === -1 ? [] : rest.slice(entrypoint + 1, entrypoint + 2)), ...rest.slice(service + 1)];
+}
+
+/** `echo NAME=VALUE >> .env`: a name that docker-compose.yml reads there. */
+export function problemsOfEcho(args: readonly string[]): string[] {
+  const [name] = /^[A-Z_]+(?==\S+$)/.exec(args.join(' ')) ?? [];
+  if (name === undefined) return ["nobody knows whether 'echo' is right"];
+  return compose.includes(`\${${name}:-`) ? [] : [`docker-compose.yml does not read ${name}`];
 }
 
 /** What is asked of the servers beside the API, by their ports in docker-compose.yml. */
 const peers: Readonly<Record<string, readonly string[]>> = {
-  '127.0.0.1:9464': ['/livez', '/metrics'],
   '127.0.0.1:9090': ['/-/ready', '/api/v1/alerts', '/api/v1/targets'],
   '127.0.0.1:9093': ['/-/ready'],
 };
