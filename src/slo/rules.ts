@@ -71,7 +71,7 @@ export function budgetOf(target: number): number {
 
 function sums(objectives: readonly Objective[], pace: Pace): RecordingRule[] {
   // At least a few scrapes, however compressed.
-  const smoothed = pace.of(Math.max(SMOOTHED_SECONDS, 4 * pace.scale));
+  const smoothed = pace.of(Math.max(SMOOTHED_SECONDS, 8 * pace.scale));
   const judged = objectives.filter(({ source }) => source === 'records').map(({ name }) => name);
   const freshest = (counter: string): string =>
     `max by (slo) (max_over_time(${counter}{slo=~"${judged.join('|')}"}[${smoothed}]))`;

@@ -55,13 +55,13 @@ afterAll(async () => {
   await rm(objectivesDir, { recursive: true, force: true });
 });
 
-/** A copy of the objectives in which an order may take as long as it does on a machine that does five things at once. */
+/** A copy of the objectives in which an order may take as long as it does on a machine that does ten things at once. */
 async function lenientObjectives(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'evenkeel-slo-'));
   await cp(fileURLToPath(new URL('../../ops/slo', import.meta.url)), folder, { recursive: true });
   const file = join(folder, 'order-processing.yaml');
   const text = await readFile(file, 'utf8');
-  await writeFile(file, text.replace('evenkeel.dev/threshold: 500ms', 'evenkeel.dev/threshold: 15s'));
+  await writeFile(file, text.replace('evenkeel.dev/threshold: 500ms', 'evenkeel.dev/threshold: 60s'));
   return folder;
 }
 
@@ -71,19 +71,23 @@ function metricsOf(program: Program): string {
   return new URL(z.object({ url: z.string() }).parse(line).url).host;
 }
 
+/** What this is about. That a scrape took too long is told too, where minutes are seconds, and is no part of it. */
+const OF_ORDERS = /OrderProcessing(BudgetBurn|NothingGood)/;
 const pages = (status: Notification['status']): Notification[] =>
   receivers.notifications.filter(
-    (each) => each.receiver === 'page' && each.status === status && each.groupLabels['slo'] === 'order-processing',
+    (each) => each.receiver === 'page' && each.status === status && OF_ORDERS.test(each.groupLabels['alertname'] ?? ''),
   );
+const firing = async (): Promise<string[]> => prometheus.firing(OF_ORDERS);
+const everything = async (): Promise<string[]> => prometheus.firing(/.+/);
 
-/** Orders keep coming, a few a second, until it is told to stop; then resolves with all their ids. */
+/** Orders keep coming, hardly one a second, until it is told to stop; then resolves with all their ids. */
 function flow(): { stop(): Promise<string[]> } {
   const stopped = new AbortController();
   const going = async (): Promise<string[]> => {
     const ids: string[] = [];
     while (!stopped.signal.aborted) {
       ids.push(await stack().submitOne(`paging-${ids.length}`));
-      await new Promise((resolve) => setTimeout(resolve, 400));
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
     }
     return ids;
   };
@@ -100,25 +104,26 @@ const good = async (): Promise<number> =>
   (await prometheus.query('evenkeel:slo_good_events:max{slo="order-processing"}'))[0]?.value ?? 0;
 
 test('an outage of the payment provider pages, and the page ends once the provider is back', async () => {
+  // From zero on: of what was counted before it was first scraped nobody would know.
+  await waitFor('all is scraped', async () => {
+    const up = await prometheus.query('up');
+    return up.length === 5 && up.every(({ value }) => value === 1);
+  });
   const orders = flow();
   onTestFinished(async () => {
     await stack().sandbox.clearFaults();
     await orders.stop();
   });
-  await waitFor('all is scraped', async () => {
-    const up = await prometheus.query('up');
-    return up.length === 5 && up.every(({ value }) => value === 1);
-  });
-  await waitFor('orders are judged as good', async () => (await good()) > 20, 120_000, good);
-  await waitFor('nothing fires', async () => (await prometheus.firing()).length === 0, 120_000, prometheus.firing);
+  await waitFor('orders are judged as good', async () => (await good()) > 10, 240_000, good);
+  expect(await firing()).toEqual([]);
   expect(pages('firing')).toEqual([]);
 
   await stack().sandbox.addFault({ dependency: 'payments', operation: 'authorize', kind: 'error' });
   const page = await waitFor(
     'the page comes',
     () => pages('firing').find(({ groupLabels }) => groupLabels['alertname'] === 'OrderProcessingBudgetBurn'),
-    90_000,
-    prometheus.firing,
+    180_000,
+    everything,
   );
   expect(page.alerts[0]).toMatchObject({
     labels: { severity: 'page', slo: 'order-processing' },
@@ -132,20 +137,24 @@ test('an outage of the payment provider pages, and the page ends once the provid
         pages(status).filter(({ groupLabels }) => groupLabels['alertname'] === alert).length;
       return ofAlert('firing') === 0 || ofAlert('resolved') > 0;
     });
-  await waitFor('the page ends', over, 180_000, prometheus.firing);
+  await waitFor('the page ends', over, 240_000, everything);
 
   // What was paged for was late, and not lost.
   const ended = await stack().ended(await orders.stop());
   expect(new Set(ended.map(({ status }) => status))).toEqual(new Set(['completed']));
-}, 480_000);
+}, 720_000);
 
 test('Prometheus has counted what PostgreSQL has, event for event', async () => {
-  const rows = await waitFor('all is judged', async () => {
-    const [counted] = await stack().sql<{ good: string; bad: string; orders: string }>(
-      `select good, bad, (select count(*) from orders) as orders from slo_totals where slo = 'order-processing'`,
-    );
-    return Number(counted?.good) + Number(counted?.bad) === Number(counted?.orders) && counted;
-  });
+  const rows = await waitFor(
+    'all is judged',
+    async () => {
+      const [counted] = await stack().sql<{ good: string; bad: string; orders: string }>(
+        `select good, bad, (select count(*) from orders) as orders from slo_totals where slo = 'order-processing'`,
+      );
+      return Number(counted?.good) + Number(counted?.bad) === Number(counted?.orders) && counted;
+    },
+    180_000,
+  );
   expect(Number(rows.bad)).toBeGreaterThan(0);
   const expected = { good: Number(rows.good), events: Number(rows.good) + Number(rows.bad) };
   const counted = async () => {

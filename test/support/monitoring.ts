@@ -25,8 +25,8 @@ export interface Sample {
 export interface Monitoring {
   /** What an expression is worth now. */
   query(expr: string): Promise<Sample[]>;
-  /** Names of the alerts that fire, each with its severity, in order; the Watchdog is left out. */
-  firing(): Promise<string[]>;
+  /** Names of the alerts that fire, of those whose names match, each with its severity, in order. */
+  firing(names: RegExp): Promise<string[]>;
   stop(): Promise<void>;
 }
 
@@ -39,7 +39,10 @@ export interface MonitoringOptions {
   readonly rules: readonly { readonly path: string; readonly text: string }[];
 }
 
-/** Starts it: the jobs and settings of ops/prometheus/prometheus.yml, scraping and evaluating each second. */
+/**
+ * Starts it: the jobs and settings of ops/prometheus/prometheus.yml, evaluating each second. It scrapes every other one,
+ * since no scrape may take longer than from one to the next: `/metrics` may take two, and so it does on a busy machine.
+ */
 export async function startMonitoring({
   executable,
   targets,
@@ -53,7 +56,7 @@ export async function startMonitoring({
     alerting: unknown;
     scrape_configs: { job_name: string }[];
   };
-  config.global = { scrape_interval: '1s', scrape_timeout: '1s', evaluation_interval: '1s' };
+  config.global = { scrape_interval: '2s', scrape_timeout: '2s', evaluation_interval: '1s' };
   config.alerting = { alertmanagers: [{ static_configs: [{ targets: [alertmanager] }] }] };
   config.scrape_configs = config.scrape_configs.map(({ job_name: job }) => ({
     job_name: job,
@@ -75,8 +78,8 @@ export async function startMonitoring({
       await server.stop();
       await rm(folder, { recursive: true, force: true });
     },
-    async firing() {
-      const alerts = await query('ALERTS{alertstate="firing", alertname!="Watchdog"}');
+    async firing(names) {
+      const alerts = await query(`ALERTS{alertstate="firing", alertname=~${JSON.stringify(names.source)}}`);
       return [...new Set(alerts.map(({ labels }) => `${labels['alertname']} ${labels['severity']}`))].toSorted();
     },
   };
