@@ -2,7 +2,8 @@
  * `node test/bench/telemetry.ts [seconds] [rounds]`: what telemetry costs. Two shops beside each other, on the same
  * servers and at the same time, so that whatever else the machine does befalls both: one that nobody watches (`bare`),
  * and one that counts, judges and is scraped (`metrics`), or sends traces of all that too (`traced`). Each has as many
- * orders under way as the other. Says how many came to their end, and what CPU time an order took.
+ * orders under way as the other. Says how many came to their end, what CPU time each shop took while nothing happened,
+ * and how much more an order took.
  */
 import { randomUUID } from 'node:crypto';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
@@ -23,6 +24,7 @@ import { startTestConsumer } from '../support/test-consumer.ts';
 import { waitFor } from '../support/wait.ts';
 
 const [seconds = '60', rounds = '3'] = process.argv.slice(2);
+const IDLE_MS = 20_000;
 const WARM_UP_MS = 45_000;
 const AT_A_TIME = 12;
 const SCRAPE_MS = 5_000;
@@ -30,6 +32,8 @@ const SCRAPE_MS = 5_000;
 type Variant = 'bare' | 'metrics' | 'traced';
 
 interface Shop {
+  /** From now on it has orders. */
+  begin(): void;
   /** Orders at their end, and CPU seconds of its API and worker, so far. */
   done(): Promise<{ readonly orders: number; readonly cpu: number }>;
   stop(): Promise<void>;
@@ -114,14 +118,18 @@ async function open(variant: Variant): Promise<Shop> {
   await request('POST', '/v1/consumers', { name: 'bench', url: consumer.url, types: ['evenkeel.order.*'] });
 
   const closing = new AbortController();
-  const lanes = Array.from({ length: AT_A_TIME }, async () => {
+  let lanes: readonly Promise<void>[] = [];
+  const lane = async (): Promise<void> => {
     while (!closing.signal.aborted) {
       const { id } = (await request('POST', '/v1/orders', order)) as { readonly id: string };
       await request('GET', `/v1/orders/${id}?wait=confirmed&timeoutMs=30000`);
     }
-  });
+  };
   const pids = programs.map(({ pid }) => pid);
   return {
+    begin() {
+      lanes = Array.from({ length: AT_A_TIME }, lane);
+    },
     async done() {
       const { rows } = await sql.query<{ orders: number }>(
         'select count(*)::int as orders from orders where finished_at is not null',
@@ -141,19 +149,25 @@ async function open(variant: Variant): Promise<Shop> {
 /** Both at once. Resolves with what the watched one did against the bare one, as shares. */
 async function compare(variant: Variant): Promise<{ readonly speed: number; readonly work: number }> {
   const shops = await Promise.all([open('bare'), open(variant)]);
-  await delay(WARM_UP_MS);
   const look = () => Promise.all(shops.map((shop) => shop.done()));
+  const asleep = await look();
+  await delay(IDLE_MS);
+  const idle = (await look()).map(({ cpu: used }, index) => (used - (asleep[index]?.cpu ?? 0)) / (IDLE_MS / 1_000));
+  for (const shop of shops) shop.begin();
+  await delay(WARM_UP_MS);
   const before = await look();
   await delay(Number(seconds) * 1_000);
   const after = await look();
   await Promise.all(shops.map((shop) => shop.stop()));
-  const [bare, watched] = after.map(({ orders, cpu: used }, index) => ({
-    orders: orders - (before[index]?.orders ?? 0),
-    cpuMs: ((used - (before[index]?.cpu ?? 0)) * 1_000) / (orders - (before[index]?.orders ?? 0)),
-  }));
+  const [bare, watched] = after.map(({ orders: ended, cpu: used }, index) => {
+    const [first, idleMs] = [before[index] ?? { orders: 0, cpu: 0 }, (idle[index] ?? 0) * 1_000];
+    const orders = ended - first.orders;
+    return { orders, idleMs, cpuMs: ((used - first.cpu) * 1_000 - idleMs * Number(seconds)) / orders };
+  });
   if (bare === undefined || watched === undefined) throw new Error('two shops have two results');
-  const told = ({ orders, cpuMs }: typeof bare) =>
-    `${(orders / Number(seconds)).toFixed(2)} orders/s, ${cpuMs.toFixed(0)} ms of CPU an order`;
+  const told = ({ orders, cpuMs, idleMs }: typeof bare) =>
+    `${(orders / Number(seconds)).toFixed(2)} orders/s, ${cpuMs.toFixed(0)} ms of CPU an order` +
+    ` and ${idleMs.toFixed(0)} ms a second`;
   console.log(`bare: ${told(bare)}; ${variant}: ${told(watched)} (load ${loadavg()[0]?.toFixed(1)})`);
   return { speed: watched.orders / bare.orders, work: watched.cpuMs / bare.cpuMs };
 }
