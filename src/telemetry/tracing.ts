@@ -79,7 +79,7 @@ export function startTracing(options: TracingOptions): Tracing {
   return {
     begin,
     past,
-    span: (name, options, work) => within(begin(name, options), work),
+    span: (name, how, work) => within(begin(name, how), work),
     async stop() {
       const over = new AbortController();
       const timeUp = delay(STOP_MS, undefined, { signal: over.signal }).catch(() => undefined);
