@@ -29,14 +29,20 @@ function replicas(objectives: readonly Objective[]): PromtoolTest {
     interval: '1m',
     input_series: [
       ...judged.flatMap((objective) => both(objective, 'api-1', `${rising([[10, 34]])} stale _x4 400+10x20`)),
-      ...judged.flatMap((objective) => both(objective, 'api-2', `0x2 ${rising([[10, 57]])}`)),
+      ...judged.flatMap((objective) => both(objective, 'api-2', `0x5 ${rising([[10, 54]])}`)),
       ...counted.flatMap((objective) => both(objective, 'api-1', `${rising([[10, 39]])} ${rising([[10, 20]], 10)}`)),
       ...counted.flatMap((objective) => both(objective, 'api-2', perMinute)),
       ...counted.flatMap((objective) => both(objective, 'api-3', `_x30 ${rising([[10, 30]])}`)),
     ],
     promql_expr_test: [
-      // Where one is not reached, what it knew is not forgotten, though the other is three minutes behind.
+      // Where one is not reached, what it knew is not forgotten, though the other is six minutes behind.
       ...half(35, ({ source }) => (source === 'records' ? 290 : 650)),
+      // When it is back, what the other did not know in between is not new.
+      ...judged.map(({ name }) =>
+        query(45, select(recorded.eventsIncrease('10m'), { slo: name }), [
+          [{ __name__: recorded.eventsIncrease('10m'), slo: name }, 110],
+        ]),
+      ),
       // All of the time, and at the moment after the one that left came back, not a single event is missed or doubled.
       ...half(30, ({ source }) => (source === 'records' ? 300 : 600)),
       ...half(60, ({ source }) => (source === 'records' ? 300 : 900)),

@@ -69,14 +69,15 @@ export function select(metric: string, labels: Readonly<Record<string, string>> 
 /**
  * By how much a recorded sum of records rose within a window. Records never fall, so the difference to what was recorded
  * at its beginning is exact; `increase` would extrapolate, and would take a database that was restored from a backup for
- * a counter that began again at zero, and all that was ever counted for new. After a restore, and where nothing was
- * recorded at the beginning, it is the difference to the least within the window.
+ * a counter that began again at zero, and all that was ever counted for new. Where there are fewer events now than there
+ * were then, or nothing was recorded, it is the difference to the least within the window. Whether that is so is told by
+ * all events, for good ones too: told by each for itself, good ones that a restore lost would look like bad ones.
  */
 export function riseOf(recordedSum: string, window: WindowName, pace: Pace): string {
   const length = pace.of(windowSeconds[window]);
-  const least = `min_over_time(${recordedSum}[${length}])`;
-  const before = `${recordedSum} offset ${length}`;
-  return `${recordedSum} - ((${least} < ${before}) or ${before} or ${least})`;
+  const risen = `(${recorded.events} - ${recorded.events} offset ${length} >= 0)`;
+  const since = `clamp_min(${recordedSum} - ${recordedSum} offset ${length}, 0)`;
+  return `(${since} and ${risen}) or (${recordedSum} - min_over_time(${recordedSum}[${length}]))`;
 }
 
 /**

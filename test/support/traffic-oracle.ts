@@ -2,8 +2,8 @@
 import { LAG_SECONDS, SCRAPE_SECONDS, type Scrape, type World } from './traffic-world.ts';
 
 export const EVALUATION_SECONDS = 15;
-/** How old what Prometheus records may be: two scrapes that fail included. */
-const LATE_SECONDS = 3 * SCRAPE_SECONDS + LAG_SECONDS + EVALUATION_SECONDS;
+/** How old what Prometheus records may be: two scrapes that fail included, and fractions of seconds. */
+const LATE_SECONDS = 3 * SCRAPE_SECONDS + LAG_SECONDS + EVALUATION_SECONDS + 2;
 /** How long Prometheus takes the last value that it has for the present one. */
 const LOOKBACK_SECONDS = 300;
 /** How long the rules do. */
@@ -43,6 +43,7 @@ export function recordsOracle({ scrapes, gap }: World, isRecorded: (at: number) 
     const before = isRecorded(from) ? freshest(from) : undefined;
     const fading = freshest(at - LOOKBACK_SECONDS) !== undefined;
     const fromGap = from >= gap.from - LATE_SECONDS && from < lateAfterGap;
+    const begin = fromGap ? Math.min(from, gap.from) : from;
     const until = at < gap.from || at > lateAfterGap ? at - LATE_SECONDS : gap.from - LATE_SECONDS;
     const since = Math.max(from, fromGap ? lateAfterGap : 0, 2 * LATE_SECONDS);
     return {
@@ -55,7 +56,7 @@ export function recordsOracle({ scrapes, gap }: World, isRecorded: (at: number) 
             ? 'between'
             : count(now) - count(before),
       least: Math.max(0, count(until) - count(since)),
-      most: count(at) - count((fromGap ? gap.from : from) - LATE_SECONDS),
+      most: count(at) - count(begin - LATE_SECONDS),
     };
   };
 }
@@ -68,9 +69,10 @@ function freshestOf(scrapes: readonly Scrape[], at: number): number | undefined 
 
 /**
  * Of what processes count: at least what Prometheus saw each of them rise by. At most all that happened and, for those that
- * came or left within the window, what it may add at either edge: half of what one rises by between two looks.
+ * came or left within the window, what it may add at either edge: half of what one rises by between two looks. Of before
+ * `recordedSince`, when the rules were first evaluated, it knows nothing.
  */
-export function requestsOracle({ requests, requestScrapes, gap }: World) {
+export function requestsOracle({ requests, requestScrapes, gap }: World, recordedSince: number) {
   const looksAt = Map.groupBy(requestScrapes, ({ instance }) => instance);
   return (kind: 'events' | 'good', at: number, seconds: number): Bounds => {
     const from = at - seconds;
@@ -83,16 +85,18 @@ export function requestsOracle({ requests, requestScrapes, gap }: World) {
         const last = within[index - 1];
         if (last === undefined) continue;
         const [before, now] = [last.said[kind], look.said[kind]];
-        // Less than before: it began again at zero.
+        // Less than before: it began again at zero. Rules that are evaluated after the next look only may not notice.
         const by = now >= before ? now - before : now;
+        const next = within[index + 1]?.said[kind] ?? 0;
+        if (now < before && next >= before) least = Math.max(0, least - before);
         sum += by;
-        if (last.at > from && look.at <= at - LATE_SECONDS) least += by;
+        if (last.at > Math.max(from, recordedSince) && look.at <= at - LATE_SECONDS) least += by;
       }
       guessed += sum / Math.max(1, within.length - 1);
     }
     // The first look after a gap shows all that happened in it.
     const fromGap = from >= gap.from - LATE_SECONDS && from < gap.until + LATE_SECONDS;
-    const begin = (fromGap ? gap.from : from) - LATE_SECONDS;
+    const begin = (fromGap ? Math.min(from, gap.from) : from) - LATE_SECONDS;
     return { least, most: requests[kind](at) - requests[kind](begin) + guessed };
   };
 }

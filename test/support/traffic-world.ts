@@ -115,12 +115,13 @@ function truthOf({ events, good }: Happenings): Truth {
 
 type Span = { readonly from: number; readonly until: number };
 
-/** Every 15 seconds, but for a few that fail, for when Prometheus was away, and for when the process was. */
+/** Every 15 seconds, but for a few that fail, two in a row at most, and for when Prometheus or the process was away. */
 function scrapeTimes(random: () => number, life: Span, gap: Span): number[] {
   const times: number[] = [];
+  let failures = 0;
   for (let at = life.from + random() * SCRAPE_SECONDS; at < life.until; at += SCRAPE_SECONDS) {
-    const failed = random() < 0.02 || (at >= gap.from && at < gap.until);
-    if (!failed) times.push(Number((at + random() * 0.2).toFixed(3)));
+    failures = random() < 0.02 && failures < 2 ? failures + 1 : 0;
+    if (failures === 0 && (at < gap.from || at >= gap.until)) times.push(Number((at + random() * 0.2).toFixed(3)));
   }
   return times;
 }
