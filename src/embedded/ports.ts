@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -26,8 +27,20 @@ export function answers(port: number): Promise<boolean> {
   });
 }
 
+/**
+ * Below the ports that Linux and macOS give to outgoing connections: between the choice and its use, one of those would
+ * be as good as taken.
+ */
+const CHOICE = { from: 20_000, to: 32_768 };
+const TRIES = 50;
+
 /** A port of 127.0.0.1 that is free now. */
 export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const chosen = randomInt(CHOICE.from, CHOICE.to);
+    // oxlint-disable-next-line no-await-in-loop -- the next one is tried only if this one is taken
+    if (await isFree(chosen)) return chosen;
+  }
   const port = await listenOnce(0);
   if (port === undefined) throw new PartsError(`no free port is left on ${HOST}; close some programs and start again`);
   return port;

@@ -40,6 +40,12 @@ test('a free port is taken as it is, and 0 stands for any free one', async () =>
   expect(await isFree(any)).toBe(true);
 });
 
+test('a free port is none that an outgoing connection may be given in the meantime', async () => {
+  const ports = await Promise.all(Array.from({ length: 20 }, freePort));
+  expect(Math.max(...ports)).toBeLessThan(32_768);
+  expect(new Set(ports).size).toBeGreaterThan(10);
+});
+
 test('a port is remembered', async () => {
   const port = await rememberedPort(dataDir, 'postgres');
   const other = await rememberedPort(dataDir, 'sandbox');
