@@ -22,6 +22,7 @@ export class Program {
   readonly #env: Env;
   readonly #cwd: string | undefined;
   #child: ChildProcess | undefined;
+  #exitCode: number | null = null;
 
   /** The environment is `env` and what finding executables needs, nothing else of this process's. */
   constructor(words: readonly string[], env: Env, cwd?: string) {
@@ -54,9 +55,11 @@ export class Program {
     });
     this.#child = child;
     running.add(child);
-    child.once('exit', () => {
+    child.once('exit', (code) => {
       running.delete(child);
-      if (this.#child === child) this.#child = undefined;
+      if (this.#child !== child) return;
+      this.#child = undefined;
+      this.#exitCode = code;
     });
     createInterface({ input: child.stdout }).on('line', (line) => this.stdout.push(line));
     createInterface({ input: child.stderr }).on('line', (line) => this.stderr.push(line));
@@ -77,16 +80,16 @@ export class Program {
   /** Sends a signal and resolves with the exit code once it is gone, null if the signal ended it. */
   async end(signal: NodeJS.Signals): Promise<number | null> {
     const child = this.#child;
-    if (!child) return null;
+    if (!child) return this.#exitCode;
     const gone = this.exited();
     child.kill(signal);
     return gone;
   }
 
-  /** Resolves with the exit code once it is gone, by itself or not. */
+  /** Resolves with the exit code once it is gone, by itself or not; with its last life's, if it is gone already. */
   async exited(): Promise<number | null> {
     const child = this.#child;
-    if (!child) return null;
+    if (!child) return this.#exitCode;
     return new Promise((resolve) => child.once('exit', (code) => resolve(code)));
   }
 }
