@@ -6,6 +6,8 @@ import { amqpPublisher } from './adapters/amqp/publisher.ts';
 import { httpCarrier } from './adapters/http/carrier.ts';
 import { httpPaymentGateway } from './adapters/http/payment-gateway.ts';
 import { httpWebhooks } from './adapters/http/webhooks.ts';
+import { postgresApiKeys } from './adapters/postgres/api-keys.ts';
+import { postgresAuditLog } from './adapters/postgres/audit-log.ts';
 import { postgresCatalog } from './adapters/postgres/catalog.ts';
 import { postgresConsumerTroubles } from './adapters/postgres/consumer-troubles.ts';
 import { postgresConsumers } from './adapters/postgres/consumers.ts';
@@ -123,6 +125,8 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     log,
     instruments,
     db,
+    apiKeys: postgresApiKeys(db),
+    auditLog: postgresAuditLog(db),
     intake: postgresIntake(db),
     views: postgresViews(db),
     requests: postgresRequests(db),

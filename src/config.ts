@@ -10,6 +10,13 @@ const port = z.coerce.number().int().min(0).max(65_535);
 const positive = z.coerce.number().int().positive();
 const url = z.url();
 
+const urls = z.string().transform((text, context) => {
+  const list = text.split(',').map((one) => one.trim());
+  const bad = list.filter((one) => !URL.canParse(one));
+  if (bad.length > 0) context.addIssue(`'${bad.join("', '")}' is no URL`);
+  return list;
+});
+
 /** Networks in CIDR form, separated by commas. */
 const networks = z.string().transform((text, context) => {
   const list = text.split(',').map((network) => network.trim());
@@ -144,6 +151,61 @@ const schema = z.object({
     .default(20)
     .describe('Order messages under way at a time, per API process'),
   EVENKEEL_MAX_CONCURRENT_STEPS: positive.default(50).describe('Steps that a worker runs at a time'),
+  EVENKEEL_PROVIDER_CONCURRENCY: positive
+    .default(16)
+    .describe(
+      'Calls of one provider that a process runs at a time; fewer than the steps, so that one that hangs leaves room',
+    ),
+  PAYMENT_GATEWAY_FALLBACK_URLS: urls
+    .default([])
+    .describe('Base URLs of payment gateways to use, in this order, for what the first is known not to have charged'),
+  RISK_URL: url
+    .optional()
+    .describe('Base URL of a risk service to ask about each order; while it does not answer, orders wait for a review'),
+  SMTP_URL: z
+    .url({ protocol: /^smtps?$/ })
+    .optional()
+    .describe('Mail server, smtp://user:password@host:port, for consumers of kind mail'),
+  EVENKEEL_MAIL_FROM: z.string().default('shop@localhost').describe('Sender of mails'),
+  EVENKEEL_MIGRATION_DATABASE_URL: url
+    .optional()
+    .describe(
+      'PostgreSQL as the owner of the schema, for `migrate` alone; then DATABASE_URL may name a role that cannot change the audit log. DATABASE_URL if absent',
+    ),
+  EVENKEEL_API_KEY: z
+    .string()
+    .optional()
+    .describe('API key that commands send; without it that of `start`, on this machine'),
+  EVENKEEL_OIDC_ISSUER: url.optional().describe('Issuer of tokens (JWT) to accept beside API keys, as in their `iss`'),
+  EVENKEEL_OIDC_AUDIENCE: z.string().optional().describe('What tokens must name in `aud`; needed with an issuer'),
+  EVENKEEL_OIDC_JWKS_URL: url.optional().describe("The issuer's keys; found by its discovery document if absent"),
+  EVENKEEL_OIDC_ROLES_CLAIM: z.string().default('roles').describe('Claim of a token that lists roles'),
+  EVENKEEL_OIDC_CUSTOMER_CLAIM: z
+    .string()
+    .default('customer_id')
+    .describe("Claim of a customer's own token that names the customer"),
+  EVENKEEL_RATE_LIMIT_PER_SECOND: positive
+    .default(500)
+    .describe('Requests of one caller a second, over all API processes'),
+  EVENKEEL_RATE_LIMIT_BURST: positive.default(1_000).describe('Requests that a caller may have saved up'),
+  EVENKEEL_SHED_AGE_MS: positive
+    .default(2_000)
+    .describe('Orders that wait longer than this for their turn make the API refuse new ones until they do not'),
+  EVENKEEL_DRAIN_MS: positive
+    .default(25_000)
+    .describe('How long a process that is told to stop lets requests and steps in flight finish'),
+  EVENKEEL_PAYLOAD_KEYS: z
+    .string()
+    .optional()
+    .describe(
+      'Keys that encrypt what Temporal keeps, id:base64 of 32 bytes, separated by commas: the first encrypts, all decrypt; without it nothing is encrypted',
+    ),
+  EVENKEEL_CODEC_ORIGINS: z
+    .string()
+    .optional()
+    .describe(
+      'Origins of the Temporal Web UI that may have payloads decoded, separated by commas: https://temporal.example.com',
+    ),
 });
 
 type Settings = z.output<typeof schema>;
@@ -188,7 +250,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     if (file !== undefined) {
       return `  ${name}_FILE=${file}: ${issue.code === 'custom' ? 'it holds no usable value' : issue.message}`;
     }
-    const secret = /SECRET|DATABASE_URL|AMQP_URL/.test(name);
+    const secret = /SECRET|DATABASE_URL|AMQP_URL|SMTP_URL|API_KEY|PAYLOAD_KEYS/.test(name);
     return `  ${name}${secret ? '' : `=${JSON.stringify(values[name])}`}: ${issue.message}`;
   });
   if (parsed.success && problems.length === 0) {

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import type { Temporal } from './adapters/temporal/connection.ts';
 import { createApi } from './api/app.ts';
+import { createAuthenticator } from './api/authenticator.ts';
 import { idempotencyOf } from './api/idempotency.ts';
 import { parseOrder } from './api/order-body.ts';
 import { listen } from './api/server.ts';
@@ -14,7 +15,9 @@ import { sweep } from './delivery/sweeper.ts';
 import { repeat } from './delivery/upkeep.ts';
 import { loadObjectives } from './slo/files.ts';
 import { thresholdsOf } from './slo/openslo.ts';
+import type { AccessDeps } from './api/access.ts';
 import { httpMetrics } from './telemetry/http-metrics.ts';
+import type { Metrics } from './telemetry/metrics.ts';
 import { currentTraceparent } from './telemetry/trace-context.ts';
 
 /** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
@@ -27,6 +30,10 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
   const requests = createRequestCounter(slo, log);
   const measured = httpMetrics(instruments.metrics);
   const api = createApi({
+    authenticator: createAuthenticator(app.apiKeys),
+    auditLog: app.auditLog,
+    authenticated: (outcome) => instruments.metrics.count('authentications', { outcome }),
+    refused: countRefusals(instruments.metrics),
     intake: app.intake,
     views: app.views,
     requests: app.requests,
@@ -83,6 +90,13 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     await Promise.all([loops, counting]);
   };
   return { url: server.url, stopped: drain() };
+}
+
+function countRefusals(metrics: Metrics): NonNullable<AccessDeps['refused']> {
+  return (by) => {
+    if ('limited' in by) metrics.count('requestsLimited', { by: by.limited });
+    else if (by.shed !== 'critical') metrics.count('requestsShed', { priority: by.shed });
+  };
 }
 
 async function takeOrders(app: App, signal: AbortSignal): Promise<void> {

@@ -12,8 +12,9 @@ const BACKOFF = { firstMs: 500, longestMs: 60_000 };
 /** The bounds of the attempt that runs: cancelled with the activity, and in time before the activity times out. */
 export function attempt(): Attempt {
   const { info, cancellationSignal } = Context.current();
-  const deadline = AbortSignal.timeout(Math.floor(info.startToCloseTimeoutMs * CALL_SHARE));
-  return { signal: AbortSignal.any([deadline, cancellationSignal]) };
+  const callMs = Math.floor(info.startToCloseTimeoutMs * CALL_SHARE);
+  const signal = AbortSignal.any([AbortSignal.timeout(callMs), cancellationSignal]);
+  return { signal, deadline: performance.now() + callMs };
 }
 
 type Activity = (...args: never[]) => Promise<unknown>;

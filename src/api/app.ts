@@ -1,5 +1,6 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { parseTraceparent, withTraceparent } from '../telemetry/trace-context.ts';
+import { entryOf, requireAccess } from './access.ts';
 import { CallerGone, readBody } from './body.ts';
 import { callbackRoutes } from './callbacks.ts';
 import { catalogRoutes } from './catalog.ts';
@@ -63,12 +64,24 @@ export function createApi(deps: ApiDeps): Express {
     next();
   });
 
+  const admit = async (request: Request, scope: RequestScope, route: Route): Promise<void> => {
+    const caller = {
+      authorization: request.headers.authorization,
+      address: request.socket.remoteAddress ?? '',
+      path: request.path,
+      traceId: parseTraceparent(scope.traceparent)?.traceId ?? null,
+    };
+    scope.identity = await withTraceparent(scope.traceparent, () => requireAccess(deps, route, caller));
+    scope.entry = entryOf(route, caller, scope.identity);
+  };
+
   for (const [path, routes] of Map.groupBy(apiRoutes(deps), (route) => route.path)) {
     const mounted = app.route(path.replace(/\{(\w+)\}/g, ':$1'));
     for (const route of routes) {
       mounted[route.method](async (request: Request, response: Response) => {
         const scope = scopeOf(request);
         scope.route = route.path;
+        await admit(request, scope, route);
         const body = route.body ? await readBody(request, response) : Buffer.alloc(0);
         const raw = { path: request.params, query: request.query, headers: request.headers, body };
         const answer = await withTraceparent(scope.traceparent, () => route.run(raw, scope));

@@ -39,6 +39,7 @@ export function callbackRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/callbacks/carrier',
       operationId: 'carrierCallback',
+      access: 'signed',
       tag: 'Callbacks',
       summary: 'The carrier tells that a shipment was dispatched or delivered',
       description: 'Signed by the scheme of Standard Webhooks.',

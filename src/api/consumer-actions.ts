@@ -41,6 +41,8 @@ export function consumerActionRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/consumers/{id}/rotate-secret',
       operationId: 'rotateConsumerSecret',
+      access: 'consumers:write',
+      audited: true,
       tag: 'Consumers',
       summary: 'Make a new secret',
       description:
@@ -65,6 +67,8 @@ export function consumerActionRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/consumers/{id}/ping',
       operationId: 'pingConsumer',
+      access: 'consumers:write',
+      audited: true,
       tag: 'Consumers',
       summary: 'Send a test event now and say what came of it',
       description:
@@ -86,6 +90,8 @@ function turningRoute(deps: ApiDeps, name: keyof typeof turns): Route {
     method: 'post',
     path: `/v1/consumers/{id}/${name}`,
     ...described,
+    access: 'consumers:write',
+    audited: true,
     tag: 'Consumers',
     params: uuidPath,
     body: action,

@@ -35,6 +35,8 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/consumers',
       operationId: 'createConsumer',
+      access: 'consumers:write',
+      audited: true,
       tag: 'Consumers',
       summary: 'Have events delivered',
       description:
@@ -64,7 +66,7 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
         const target = requireTarget(deps, body);
         if (target === undefined) throw new Error('the schema lets no consumer in without a target');
         const wanted = { name, target, types, filter, maxInFlight, enabled };
-        const made = await deps.consumers.create(wanted, idempotencyOf(key, body), { actor, reason });
+        const made = await deps.consumers.create(wanted, idempotencyOf(key, body, context.identity), { actor, reason });
         const view = made.kind === 'created' ? made.value : (JSON.parse(made.answer) as ConsumerWithSecret);
         context.note({ consumerId: view.id, replayed: made.kind === 'replayed' });
         if (made.kind === 'replayed') await requireSameSecret(deps, view);
@@ -80,6 +82,7 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/consumers',
       operationId: 'listConsumers',
+      access: 'consumers:read',
       tag: 'Consumers',
       summary: 'List consumers, oldest first',
       query: z.strictObject(page),
@@ -94,6 +97,7 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/consumers/{id}',
       operationId: 'getConsumer',
+      access: 'consumers:read',
       tag: 'Consumers',
       summary: 'Look at a consumer and how it does',
       params: uuidPath,
@@ -110,6 +114,8 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
       method: 'patch',
       path: '/v1/consumers/{id}',
       operationId: 'changeConsumer',
+      access: 'consumers:write',
+      audited: true,
       tag: 'Consumers',
       summary: 'Change a consumer',
       description:
@@ -132,6 +138,8 @@ export function consumerRoutes(deps: ApiDeps): readonly Route[] {
       method: 'delete',
       path: '/v1/consumers/{id}',
       operationId: 'deleteConsumer',
+      access: 'consumers:write',
+      audited: true,
       tag: 'Consumers',
       summary: 'Delete a consumer',
       description: 'What it has not got yet becomes dead letters with the cause `consumer_deleted`.',

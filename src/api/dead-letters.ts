@@ -36,6 +36,7 @@ export function deadLetterRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/dead-letters',
       operationId: 'listDeadLetters',
+      access: 'dead-letters:read',
       tag: 'Dead letters',
       summary: 'List dead letters, oldest first, or count them in groups',
       description:
@@ -67,6 +68,7 @@ export function deadLetterRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/dead-letters/{id}',
       operationId: 'getDeadLetter',
+      access: 'dead-letters:read',
       tag: 'Dead letters',
       summary: 'Look at a dead letter: the event, every attempt, what people did',
       params: letterPath,
@@ -80,6 +82,8 @@ export function deadLetterRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/dead-letters/{id}/retry',
       operationId: 'retryDeadLetter',
+      access: 'dead-letters:write',
+      audited: true,
       tag: 'Dead letters',
       summary: 'Send one again',
       description:
@@ -101,6 +105,8 @@ export function deadLetterRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/dead-letters/{id}/edit',
       operationId: 'editDeadLetter',
+      access: 'dead-letters:write',
+      audited: true,
       tag: 'Dead letters',
       summary: 'Send a corrected event in its stead',
       description:
@@ -128,6 +134,8 @@ export function deadLetterRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/dead-letters/{id}/discard',
       operationId: 'discardDeadLetter',
+      access: 'dead-letters:write',
+      audited: true,
       tag: 'Dead letters',
       summary: 'Give one up',
       description: 'The consumer never gets it. It stays in the records, with who decided that and why.',

@@ -3,6 +3,7 @@ import type { Consumers, DeadLetters, EventViews, Redrives } from '../domain/con
 import type { DeliveryWorkflows, EventSender } from '../domain/delivery-ports.ts';
 import type { Log } from '../telemetry/log.ts';
 import type { Tracing } from '../telemetry/spans.ts';
+import type { AccessDeps } from './access.ts';
 import type { SloApiDeps } from './slos.ts';
 import type { WorkflowPort } from './workflows.ts';
 
@@ -26,7 +27,7 @@ export interface ReadinessCheck {
 }
 
 /** All that the API needs from outside. */
-export interface ApiDeps extends SloApiDeps {
+export interface ApiDeps extends SloApiDeps, AccessDeps {
   readonly intake: Intake;
   readonly views: OrderViews;
   readonly requests: Requests;

@@ -26,6 +26,7 @@ export function eventRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/event-types',
       operationId: 'listEventTypes',
+      access: 'catalog:read',
       tag: 'Events',
       summary: 'Every type of event, with its schema and an example',
       answers: { 200: { description: 'All of them', schema: eventTypeList } },
@@ -35,6 +36,7 @@ export function eventRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/events',
       operationId: 'listEvents',
+      access: 'events:read',
       tag: 'Events',
       summary: 'List events, oldest first',
       description:
@@ -53,6 +55,7 @@ export function eventRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/events/{id}',
       operationId: 'getEvent',
+      access: 'events:read',
       tag: 'Events',
       summary: 'Look at an event and at what became of it at each consumer',
       params: uuidPath,

@@ -24,6 +24,7 @@ export function healthRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/livez',
       operationId: 'livez',
+      access: 'public',
       tag: 'Operations',
       summary: 'Whether the process runs; asks nothing of anybody else',
       answers: { 200: { description: 'It does', schema: alive } },
@@ -33,6 +34,7 @@ export function healthRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/readyz',
       operationId: 'readyz',
+      access: 'public',
       tag: 'Operations',
       summary: 'Whether requests can be served; says what does not answer',
       description:

@@ -4,7 +4,7 @@ import { decisionActions } from '../domain/steps.ts';
 import { bestEffort } from './best-effort.ts';
 import type { ApiDeps } from './deps.ts';
 import { readIfMatch, type VersionCondition } from './etag.ts';
-import { changedAnswer, noSuchOrder, orderPath } from './orders.ts';
+import { changedAnswer, noSuchOrder, orderPath, requireKnown } from './orders.ts';
 import { type RequestContext, type Route, route } from './route.ts';
 import { address, named, order, paymentToken, text } from './schemas.ts';
 
@@ -55,6 +55,8 @@ export function orderChangeRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/orders/{id}/cancel',
       operationId: 'cancelOrder',
+      access: 'orders:cancel',
+      audited: true,
       tag: 'Orders',
       summary: 'Cancel an order',
       description:
@@ -72,6 +74,7 @@ export function orderChangeRoutes(deps: ApiDeps): readonly Route[] {
       },
       problems: ['not_cancellable', 'version_mismatch', 'store_unavailable'],
       async handle({ params: { id }, headers: { 'if-match': ifMatch }, body }, context) {
+        await requireKnown(deps, id, context.identity);
         const condition = readIfMatch(ifMatch);
         if (condition === 'never') await requireVersion(deps, id, condition);
         const expectedVersion = typeof condition === 'number' ? condition : undefined;
@@ -86,6 +89,8 @@ export function orderChangeRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/orders/{id}/decisions',
       operationId: 'decideOrder',
+      access: 'orders:decide',
+      audited: true,
       tag: 'Orders',
       summary: 'Decide how an order that waits for a person goes on',
       params: orderPath,
@@ -103,12 +108,12 @@ export function orderChangeRoutes(deps: ApiDeps): readonly Route[] {
         const condition = readIfMatch(ifMatch);
         if (condition !== 'any') await requireVersion(deps, id, condition);
         const { attentionId, action } = body;
-        const { decisionId, step } = await deps.requests.recordDecision(id, body);
+        const { decisionId, step } = await deps.requests.recordDecision(id, { ...body, auditId: context.auditId });
         context.note({ decisionId });
         try {
           await (step === 'workflow'
             ? deps.workflows.restart(id, decisionId)
-            : deps.workflows.decide(id, { attentionId, decisionId, action }));
+            : deps.workflows.decide(id, { attentionId, decisionId, action, auditId: context.auditId }));
         } catch (error) {
           const code = error instanceof DomainFailure ? error.code : undefined;
           // Without an answer it may have been accepted: then the order says so, by closing its attention with it.

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type Identity, mayKnow } from '../domain/access.ts';
 import { DomainFailure } from '../domain/failures.ts';
 import type { IntakeResult, OrderView } from '../domain/order-ports.ts';
 import { orderStatuses } from '../domain/order.ts';
@@ -27,6 +28,7 @@ export function orderRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/orders',
       operationId: 'submitOrder',
+      access: 'orders:submit',
       tag: 'Orders',
       summary: 'Submit an order',
       description:
@@ -42,7 +44,8 @@ export function orderRoutes(deps: ApiDeps): readonly Route[] {
       },
       problems: ['idempotency_key_missing', 'idempotency_key_reused', 'idempotency_in_progress', 'store_unavailable'],
       async handle({ headers, body }, context) {
-        const idempotency = idempotencyOf(headers['idempotency-key'], body);
+        if (!mayKnow(context.identity, body)) throw notYourself(context.identity);
+        const idempotency = idempotencyOf(headers['idempotency-key'], body, context.identity);
         const result = await deps.intake.accept(body, idempotency, currentTraceparent());
         if (result.kind === 'created') await startWorkflow(deps, context, result.order);
         return acceptedAnswer(result, context);
@@ -52,6 +55,7 @@ export function orderRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/orders',
       operationId: 'listOrders',
+      access: 'orders:read',
       tag: 'Orders',
       summary: 'List orders, newest first',
       query: z.strictObject({
@@ -62,15 +66,18 @@ export function orderRoutes(deps: ApiDeps): readonly Route[] {
       }),
       answers: { 200: { description: 'One page', schema: orderList } },
       problems: ['invalid_input', 'store_unavailable'],
-      async handle({ query: { attention, ...filter } }) {
+      async handle({ query: { attention, ...filter } }, { identity }) {
         const wanted = attention === undefined ? undefined : attention === 'true';
-        return { status: 200, json: await deps.views.list({ ...filter, attention: wanted }) };
+        const customerId = identity.customerId ?? filter.customerId;
+        if (filter.customerId !== undefined && filter.customerId !== customerId) throw notYourself(identity);
+        return { status: 200, json: await deps.views.list({ ...filter, customerId, attention: wanted }) };
       },
     }),
     route({
       method: 'get',
       path: '/v1/orders/{id}',
       operationId: 'getOrder',
+      access: 'orders:read',
       tag: 'Orders',
       summary: 'Look at an order, or wait for its confirmation',
       params: orderPath,
@@ -96,16 +103,29 @@ export function orderRoutes(deps: ApiDeps): readonly Route[] {
       },
       problems: ['store_unavailable'],
       async handle({ params, query, headers }, context) {
+        // Others' are looked for and not waited for: not even how long it takes tells of them.
+        if (query.wait) await requireKnown(deps, params.id, context.identity);
         const found = query.wait
           ? await waitFor(deps, params.id, query.timeoutMs ?? maxWaitMs / 3, context.signal)
           : await deps.views.find(params.id);
-        if (found === undefined) throw noSuchOrder(params.id);
+        if (found === undefined || !mayKnow(context.identity, found)) throw noSuchOrder(params.id);
         const etag = { etag: etagOf(found.version) };
         if (noneMatch(headers['if-none-match'], found.version)) return { status: 304, headers: etag };
         return { status: 200, headers: etag, json: found };
       },
     }),
   ];
+}
+
+/** Throws `not_found` for an order that is not there, or is another customer's. Asks only where there is a difference. */
+export async function requireKnown(deps: Pick<ApiDeps, 'views'>, id: string, identity: Identity): Promise<void> {
+  if (identity.customerId === undefined) return;
+  const found = await deps.views.find(id);
+  if (found === undefined || !mayKnow(identity, found)) throw noSuchOrder(id);
+}
+
+function notYourself({ customerId }: Identity): DomainFailure {
+  return new DomainFailure('forbidden', `this token is for the orders of customer '${customerId}' only`);
 }
 
 export function noSuchOrder(id: string): DomainFailure {

@@ -10,17 +10,24 @@ const own = {
   method_not_allowed: { status: 405, title: 'The resource does not know this method' },
   body_too_large: { status: 413, title: 'The body is too large' },
   unsupported_media_type: { status: 415, title: 'The body is in a form that is not read here' },
+  rate_limited: { status: 429, title: 'This caller asks too often' },
   internal_error: { status: 500, title: 'Something went wrong on our side' },
   callbacks_not_configured: { status: 503, title: 'Callbacks cannot be verified' },
   not_ready: { status: 503, title: 'Not ready' },
+  overloaded: { status: 503, title: 'More orders than can be processed in time' },
 } as const satisfies Record<string, { status: number; title: string }>;
 
 const domainTitles: Readonly<Record<FailureCode, string>> = {
   provider_unavailable: 'A provider is unavailable',
   provider_timeout: 'A provider did not answer in time',
   provider_rate_limited: 'A provider limits our rate',
+  breaker_open: 'A provider is unavailable and is not asked for now',
+  bulkhead_full: 'A provider has as many requests as it may',
   store_unavailable: 'The store is unavailable',
   workflow_unavailable: 'The workflow service is unavailable',
+  identity_unavailable: 'The issuer of identities is unavailable',
+  unauthenticated: 'Who asks is not proved',
+  forbidden: 'Who asks may not do this',
   provider_rejected: 'A provider refused the request',
   undo_refused: 'A provider refused to undo',
   step_undone: 'The step was undone before',
@@ -91,7 +98,7 @@ export function problemType(code: ProblemCode): string {
 
 /** Whether the answer carries `Retry-After`. */
 export function saysWhenToRetry(code: ProblemCode): boolean {
-  return isOwn(code) ? code === 'not_ready' : isRetryable(code);
+  return isOwn(code) ? ['not_ready', 'overloaded', 'rate_limited'].includes(code) : isRetryable(code);
 }
 
 /** Turns whatever was thrown into what the caller sees; of an unexpected error nothing leaks. */

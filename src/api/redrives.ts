@@ -60,6 +60,8 @@ export function redriveRoutes(deps: ApiDeps): readonly Route[] {
       method: 'post',
       path: '/v1/dead-letters/retry',
       operationId: 'createRedrive',
+      access: 'dead-letters:write',
+      audited: true,
       tag: 'Dead letters',
       summary: 'Send many again, at a rate',
       description:
@@ -79,7 +81,10 @@ export function redriveRoutes(deps: ApiDeps): readonly Route[] {
         const { filter = {}, ratePerSecond, dryRun, actor, reason } = body;
         if (dryRun) return { status: 200, json: await preview(deps, filter) };
         if (key === undefined) throw keyMissing();
-        const made = await deps.redrives.create({ filter, ratePerSecond }, idempotencyOf(key, body), { actor, reason });
+        const made = await deps.redrives.create({ filter, ratePerSecond }, idempotencyOf(key, body, context.identity), {
+          actor,
+          reason,
+        });
         const view = made.kind === 'created' ? made.value : (JSON.parse(made.answer) as RedriveView);
         const location = `/v1/redrives/${view.id}`;
         context.note({ redriveId: view.id, replayed: made.kind === 'replayed' });
@@ -99,6 +104,7 @@ export function redriveRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/redrives',
       operationId: 'listRedrives',
+      access: 'dead-letters:read',
       tag: 'Dead letters',
       summary: 'List redrives, newest first',
       query: z.strictObject(page),
@@ -110,6 +116,7 @@ export function redriveRoutes(deps: ApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/redrives/{id}',
       operationId: 'getRedrive',
+      access: 'dead-letters:read',
       tag: 'Dead letters',
       summary: 'See how a redrive gets on',
       params: uuidPath,
@@ -131,6 +138,8 @@ function steeringRoute(deps: ApiDeps, wish: Wish): Route {
     method: 'post',
     path: `/v1/redrives/{id}/${wish}`,
     ...wishes[wish],
+    access: 'dead-letters:write',
+    audited: true,
     tag: 'Dead letters',
     params: uuidPath,
     body: steering,

@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
+import type { Identity, Permission } from '../domain/access.ts';
+import type { Priority } from '../domain/overload-ports.ts';
 import type { Log, LogFields } from '../telemetry/log.ts';
 import { jsonOf } from './body.ts';
 import type { ProblemCode } from './problems.ts';
@@ -8,15 +10,42 @@ import { type Place, validate } from './validate.ts';
 export type Method = 'get' | 'put' | 'post' | 'patch' | 'delete';
 
 /** The groups of the document, in its order. */
-export const tags = ['Orders', 'Events', 'Consumers', 'Dead letters', 'Catalog', 'Callbacks', 'Operations'] as const;
+export const tags = [
+  'Orders',
+  'Events',
+  'Consumers',
+  'Dead letters',
+  'Catalog',
+  'Callbacks',
+  'Access',
+  'Operations',
+] as const;
+
+/**
+ * Who may use a route:
+ * - a permission: whoever has it
+ * - `public`: anybody, since it tells nothing
+ * - `signed`: whoever signed the body, which the route itself verifies
+ */
+export type Access = Permission | 'public' | 'signed';
 
 /** What a handler may know of its request beside the validated input. */
 export interface RequestContext {
+  /** Whom it comes from; nobody with a permission where the route is public or signed. */
+  readonly identity: Identity;
+  /** Of an audited action: the id of its record, committed before the handler is called. Throws for any other. */
+  readonly auditId: string;
   readonly log: Log;
   /** Fires when the caller goes away or the server stops: give up waiting. */
   readonly signal: AbortSignal;
   /** Puts fields into the request's log line. */
   note(fields: LogFields): void;
+}
+
+/** The context with what only the route itself may do. */
+export interface RunContext extends RequestContext {
+  /** Writes that the action is allowed and about to begin. */
+  audit(reason: string | null): Promise<void>;
 }
 
 export interface Answer<Status extends number = number> {
@@ -51,6 +80,11 @@ interface Documentation {
   readonly tag: (typeof tags)[number];
   readonly summary: string;
   readonly description?: string;
+  readonly access: Access;
+  /** Every use is written into the audit log before it happens, and every refusal. Not with `public` or `signed`. */
+  readonly audited?: boolean;
+  /** Default: `background` for GET, `critical` for what is audited, `normal` for the rest. */
+  readonly priority?: Priority;
   /** Problems beyond those that follow from the parts of the request. */
   readonly problems?: readonly ProblemCode[];
 }
@@ -64,7 +98,7 @@ export interface Route extends Documentation {
   readonly bodyOptional: boolean;
   readonly answers: Readonly<Record<number, DocumentedAnswer>>;
   readonly problems: readonly ProblemCode[];
-  run(raw: RawRequest, context: RequestContext): Promise<Answer>;
+  run(raw: RawRequest, context: RunContext): Promise<Answer>;
 }
 
 interface Definition<
@@ -126,6 +160,7 @@ export function route<
         ...(headers ? (['invalid_header'] as const) : []),
         ...(body ? (['malformed_json', 'unsupported_media_type', 'body_too_large', 'invalid_input'] as const) : []),
         ...(definition.problems ?? []),
+        ...accessProblems(definition),
         'internal_error' as const,
       ]),
     ],
@@ -137,9 +172,22 @@ export function route<
       };
       definition.authenticate?.(raw);
       const json = body && !(bodyOptional && raw.body.length === 0) ? jsonOf(raw.body, raw.headers) : {};
-      return definition.handle({ ...input, body: part(body, json, 'body', 'invalid_input') }, context);
+      const all = { ...input, body: part(body, json, 'body', 'invalid_input') };
+      if (definition.audited === true) await context.audit(reasonIn(all.body) ?? reasonIn(all.query));
+      return definition.handle(all, context);
     },
   };
+}
+
+/** Why somebody does something, where the route asks for it. */
+function reasonIn(input: unknown): string | null {
+  if (typeof input !== 'object' || input === null || !('reason' in input)) return null;
+  return typeof input.reason === 'string' ? input.reason : null;
+}
+
+function accessProblems({ access }: { readonly access: Access }): readonly ProblemCode[] {
+  if (access === 'public' || access === 'signed') return [];
+  return ['unauthenticated', 'forbidden', 'rate_limited', 'overloaded', 'store_unavailable', 'identity_unavailable'];
 }
 
 /** Validates a part of the request; where the route has no schema for it, the generic says so too and nothing may stand there. */
@@ -157,3 +205,6 @@ function headerProblem(headers: IncomingHttpHeaders, schema: z.ZodObject | undef
   const wanted = schema !== undefined && 'idempotency-key' in schema.shape;
   return wanted && headers['idempotency-key'] === undefined ? 'idempotency_key_missing' : 'invalid_header';
 }
+
+/** Nobody: what a request without a proved identity counts as. */
+export const nobody: Identity = { caller: 'nobody', roles: [] };

@@ -36,6 +36,7 @@ export function sloRoutes(deps: SloApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/slos',
       operationId: 'listSlos',
+      access: 'operations:read',
       tag: 'Operations',
       summary: 'Look at the objectives, what is left of their budgets, and how fast it goes',
       description:
@@ -50,6 +51,7 @@ export function sloRoutes(deps: SloApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/slos/{name}',
       operationId: 'getSlo',
+      access: 'operations:read',
       tag: 'Operations',
       summary: 'Look at one objective',
       params: namePath,
@@ -66,6 +68,7 @@ export function sloRoutes(deps: SloApiDeps): readonly Route[] {
       method: 'get',
       path: '/v1/slo-reports/{month}',
       operationId: 'getSloReport',
+      access: 'operations:read',
       tag: 'Operations',
       summary: 'Look at how objectives and promises were kept in a calendar month',
       params: monthPath,

@@ -25,4 +25,6 @@ export interface WorkflowDecision {
   readonly attentionId: string;
   readonly decisionId: string;
   readonly action: DecisionAction;
+  /** Of the record in the audit log that was committed before. */
+  readonly auditId: string;
 }

@@ -7,8 +7,16 @@ const table = {
   provider_unavailable: { retryable: true, httpStatus: 503 },
   provider_timeout: { retryable: true, httpStatus: 504 },
   provider_rate_limited: { retryable: true, httpStatus: 503 },
+  /** A breaker is open: the provider was not asked, so nothing happened. */
+  breaker_open: { retryable: true, httpStatus: 503 },
+  /** As many calls of the provider run as may: it was not asked, so nothing happened. */
+  bulkhead_full: { retryable: true, httpStatus: 503 },
   store_unavailable: { retryable: true, httpStatus: 503 },
   workflow_unavailable: { retryable: true, httpStatus: 503 },
+  /** Who issues identities does not answer. */
+  identity_unavailable: { retryable: true, httpStatus: 503 },
+  unauthenticated: { retryable: false, httpStatus: 401 },
+  forbidden: { retryable: false, httpStatus: 403 },
   /** A provider refused the request as such (malformed, unauthorised): the same request will never do. */
   provider_rejected: { retryable: false, httpStatus: 502 },
   /** An undo that the provider refuses: somebody must look. */

@@ -25,6 +25,8 @@ export interface Decision {
   readonly attentionId: string;
   readonly decisionId: string;
   readonly action: DecisionAction;
+  /** Of the record in the audit log that was committed before; absent of those sent by releases without one. */
+  readonly auditId?: string | undefined;
 }
 
 export interface NewOrder {
@@ -183,6 +185,7 @@ export interface Requests {
 }
 
 export interface NewDecision {
+  readonly auditId?: string | undefined;
   readonly attentionId: string;
   readonly action: DecisionAction;
   readonly actor: string;

@@ -21,6 +21,8 @@ export interface UndoRef extends StepRef {
 /** One attempt's bounds: abort when `signal` fires. It fires before the activity's own time-out does. */
 export interface Attempt {
   readonly signal: AbortSignal;
+  /** When `signal` fires for want of time, in milliseconds of `performance.now()`; it travels with the call. */
+  readonly deadline?: number | undefined;
 }
 
 export interface Address {

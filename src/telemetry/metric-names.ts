@@ -2,11 +2,13 @@
  * Every metric that Evenkeel exports, once. Rules, dashboards, alerts and the table in docs/metrics.md are made from it,
  * so that none of them can name what does not exist. Prometheus' conventions: base units, `_total` for counters.
  */
+import { breakerNames } from '../domain/breakers.ts';
 import { MOST_PENDING, taskKinds, violationKinds } from '../domain/fact-ports.ts';
 import { eventTypes } from '../domain/events.ts';
 import { sloNames } from '../domain/objectives.ts';
 import { orderStatuses } from '../domain/order.ts';
 import { stepNames } from '../domain/steps.ts';
+import { resilienceMetrics } from './resilience-metric-names.ts';
 
 /** A closed list of values. Or how many there can be at most, where they are not known; one of them is `other`. */
 export type LabelValues = readonly string[] | { readonly atMost: number };
@@ -32,7 +34,7 @@ const quick = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 
 const ended = ['completed', 'partially_completed', 'cancelled', 'rejected'] as const;
 const some = (atMost: number): LabelValues => ({ atMost });
 /** Routes of the API and `(none)`; activities; the consumers that are shown by name and `other`. */
-const routes = some(60);
+const routes = some(80);
 const activities = some(40);
 const consumers = some(21);
 
@@ -339,14 +341,14 @@ export const metrics = {
     name: 'evenkeel_provider_calls_total',
     type: 'counter',
     help: 'Calls to a provider; a refusal by the business is a completed call',
-    labels: { provider: ['payment', 'carrier'], operation: some(12), outcome: ['completed', 'failed'] },
+    labels: { provider: breakerNames, operation: some(12), outcome: ['completed', 'failed'] },
     from: 'process',
   },
   providerSeconds: {
     name: 'evenkeel_provider_call_duration_seconds',
     type: 'histogram',
     help: 'How long a call to a provider took',
-    labels: { provider: ['payment', 'carrier'] },
+    labels: { provider: breakerNames },
     buckets: quick,
     from: 'process',
   },
@@ -386,6 +388,7 @@ export const metrics = {
     labels: { version: some(2), node: some(2) },
     from: 'process',
   },
+  ...resilienceMetrics,
 } as const satisfies Readonly<Record<string, MetricSpec>>;
 
 export type MetricKey = keyof typeof metrics;

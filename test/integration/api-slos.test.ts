@@ -1,3 +1,4 @@
+import { runContext } from '../unit/api-access-fakes.ts';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { z } from 'zod';
@@ -30,9 +31,7 @@ test('the API says of each window what the minutes within it add up to', async (
   const { objectives, sla } = await loadObjectives();
   const routes = sloRoutes({ slo: postgresSloRecords(db), sloHistory: postgresSloHistory(db), objectives, sla });
   const list = routes.find(({ operationId }) => operationId === 'listSlos');
-  const log = { info() {}, warn() {}, error() {} };
-  const context = { log, signal: new AbortController().signal, note() {} };
-  const answer = await list?.run({ path: {}, query: {}, headers: {}, body: Buffer.alloc(0) }, context);
+  const answer = await list?.run({ path: {}, query: {}, headers: {}, body: Buffer.alloc(0) }, runContext());
   const { data } = sloList.parse(answer?.json) satisfies z.output<typeof sloList>;
   const [processing, decision] = data;
   expect(processing?.windows.map(({ window, good, bad, excluded }) => [window, good, bad, excluded])).toEqual([

@@ -2,6 +2,7 @@ import { expect } from 'vitest';
 import { z } from 'zod';
 import { apiRoutes } from '../../src/api/app.ts';
 import { fakes, type Reply } from './api-fakes.ts';
+import { runContext } from './api-access-fakes.ts';
 
 export interface Operation {
   readonly operationId: string;
@@ -28,8 +29,7 @@ export interface Document {
 export async function openApiDocument(): Promise<Document> {
   const route = apiRoutes(fakes()).find(({ path }) => path === '/openapi.json');
   const raw = { path: {}, query: {}, headers: {}, body: Buffer.alloc(0) };
-  const context = { log: fakes().log, signal: new AbortController().signal, note: () => {} };
-  const answer = await route?.run(raw, context);
+  const answer = await route?.run(raw, runContext());
   return JSON.parse(String(answer?.bytes)) as Document;
 }
 

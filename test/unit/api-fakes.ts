@@ -5,6 +5,7 @@ import type { ApiDeps } from '../../src/api/deps.ts';
 import { listen } from '../../src/api/server.ts';
 import type { AttentionView, OrderView } from '../../src/domain/order-ports.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
+import { type AccessFakes, accessFakes } from './api-access-fakes.ts';
 import { type Asked, deliveryFakes, orderId } from './api-delivery-fakes.ts';
 import { sloFakes } from './api-slo-fakes.ts';
 
@@ -70,7 +71,7 @@ export interface LogLine {
   readonly message: string;
 }
 
-export interface Fakes extends ApiDeps {
+export interface Fakes extends ApiDeps, AccessFakes {
   hasBroker: boolean;
   webhookNetworks: readonly string[];
   carrierSecret: string | undefined;
@@ -135,6 +136,7 @@ export function fakes(): Fakes {
       restart: (...args) => asked(undefined, 'workflows.restart', ...args),
     },
     ...deliveryFakes(asked),
+    ...accessFakes(),
     webhookNetworks: [],
     hasBroker: true,
     readiness: [{ name: 'postgres', check: () => asked(undefined, 'readiness.postgres') }],
@@ -158,6 +160,8 @@ export type Send = (
     readonly headers?: Readonly<Record<string, string>>;
     readonly body?: unknown;
     readonly raw?: string | Uint8Array<ArrayBuffer>;
+    /** Who asks, as the fakes know them: default `admin`; null sends none. */
+    readonly token?: string | null;
   },
 ) => Promise<Reply>;
 
@@ -165,10 +169,11 @@ export type Send = (
 export async function serve(deps: ApiDeps): Promise<Send & { readonly url: string }> {
   const server = await listen(createApi(deps), { host: '127.0.0.1', port: 0, drainMs: 1_000 });
   onTestFinished(() => server.close());
-  const send: Send = async (method, path, { headers = {}, body, raw } = {}) => {
+  const send: Send = async (method, path, { headers = {}, body, raw, token = 'admin' } = {}) => {
     const json = body === undefined ? {} : { 'content-type': 'application/json' };
     const sent = raw ?? (body === undefined ? undefined : JSON.stringify(body));
-    const init = { method, headers: { ...json, ...headers }, redirect: 'manual' } as const;
+    const by = token === null ? {} : { authorization: `Bearer ${token}` };
+    const init = { method, headers: { ...by, ...json, ...headers }, redirect: 'manual' } as const;
     const response = await fetch(`${server.url}${path}`, sent === undefined ? init : { ...init, body: sent });
     const text = await response.text();
     return { status: response.status, headers: response.headers, text, json: parsed(text) };

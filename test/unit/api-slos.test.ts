@@ -6,6 +6,7 @@ import { type SloApiDeps, sloRoutes } from '../../src/api/slos.ts';
 import { DomainFailure } from '../../src/domain/failures.ts';
 import { sloNames } from '../../src/domain/objectives.ts';
 import { budgetWindows, budgetWindowsMs } from '../../src/slo/budget.ts';
+import { runContext } from './api-access-fakes.ts';
 import { fakes } from './api-fakes.ts';
 import { judgedUntil, sloFakes } from './api-slo-fakes.ts';
 
@@ -18,8 +19,7 @@ async function answerOf<S extends z.ZodType>(
 ): Promise<z.output<S>> {
   const operation = sloRoutes(deps).find((route) => route.operationId === operationId);
   const raw = { path, query: {}, headers: {}, body: Buffer.alloc(0) };
-  const context = { log: fakes().log, signal: new AbortController().signal, note: () => {} };
-  return schema.parse((await operation?.run(raw, context))?.json);
+  return schema.parse((await operation?.run(raw, runContext()))?.json);
 }
 
 const one = (deps: SloApiDeps, name: string) => answerOf(deps, 'getSlo', sloDetails, { name });

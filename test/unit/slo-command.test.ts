@@ -12,6 +12,7 @@ import { monthBefore } from '../../src/commands/slo/report.ts';
 import type { SloCounts, SloName } from '../../src/domain/objectives.ts';
 import { budgetWindows, stateOf } from '../../src/slo/budget.ts';
 import { loadObjectives } from '../../src/slo/files.ts';
+import { runContext } from './api-access-fakes.ts';
 import { fakes } from './api-fakes.ts';
 import { sloFakes } from './api-slo-fakes.ts';
 import { type DeliveryApi, refused, startDeliveryApi } from './delivery-api.ts';
@@ -293,8 +294,7 @@ describe('evenkeel slo report', () => {
   async function reportOf(month: string): Promise<z.output<typeof sloReport>> {
     const route = sloRoutes(sloFakes()).find(({ operationId }) => operationId === 'getSloReport');
     const raw = { path: { month }, query: {}, headers: {}, body: Buffer.alloc(0) };
-    const context = { log: fakes().log, signal: new AbortController().signal, note: () => {} };
-    return (await route?.run(raw, context))?.json as z.output<typeof sloReport>;
+    return (await route?.run(raw, runContext()))?.json as z.output<typeof sloReport>;
   }
 
   test('is a page about objectives, promises and the worst days', async () => {

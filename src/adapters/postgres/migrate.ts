@@ -7,6 +7,7 @@ import { ordersMigration } from './migrations/0001-orders.ts';
 import { deliveryMigration } from './migrations/0002-delivery.ts';
 import { objectivesMigration } from './migrations/0003-objectives.ts';
 import { factsMigration } from './migrations/0004-facts.ts';
+import { resilienceMigration } from './migrations/0005-resilience.ts';
 import { buildIndexes } from './migrations/build-indexes.ts';
 
 /** In the order of their names; a migration that has run anywhere is never changed, only followed by another. */
@@ -15,9 +16,10 @@ const migrations: Readonly<Record<string, Migration>> = {
   '0002-delivery': deliveryMigration,
   '0003-objectives': objectivesMigration,
   '0004-facts': factsMigration,
+  '0005-resilience': resilienceMigration,
 };
 /** Of tables that are written to all the time. */
-const indexes = { ...objectivesMigration.indexes, ...factsMigration.indexes };
+const indexes = { ...objectivesMigration.indexes, ...factsMigration.indexes, ...resilienceMigration.indexes };
 
 /**
  * Brings the schema up to date: all tables or none, then the indexes, one by one, while others go on. Called again, it

@@ -60,7 +60,7 @@ async function recordDecision(
   { trx, row, at }: LockedOrder,
   decision: NewDecision,
 ): Promise<{ readonly decisionId: string; readonly step: StepName }> {
-  const { attentionId, action, actor, reason, correction } = decision;
+  const { attentionId, action, actor, auditId, reason, correction } = decision;
   const attention = await trx
     .selectFrom('attentions')
     .select(['step', 'allowed'])
@@ -92,6 +92,7 @@ async function recordDecision(
       actor,
       reason,
       correction: correction === undefined ? null : JSON.stringify(correction),
+      audit_id: auditId ?? null,
       created_at: at,
     })
     .execute();

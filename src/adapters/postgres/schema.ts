@@ -1,4 +1,5 @@
 import type { ColumnType, Generated } from 'kysely';
+import type { ResilienceTables } from './resilience-schema.ts';
 import type { DeadLetterFilter, DeliveryStatus, RedriveState } from '../../domain/consumer-ports.ts';
 import type { ConsumerMode, ConsumerState, ConsumerTarget } from '../../domain/consumers.ts';
 import type { DeadCause, FailureCause } from '../../domain/delivery.ts';
@@ -13,7 +14,7 @@ import type { Address, Attention, AttentionEnd } from '../../domain/step-ports.t
 import type { DecisionAction, StepName } from '../../domain/steps.ts';
 
 /** The tables as kysely sees them; `migrations/` creates them. bigint columns come as safe integers. */
-export interface Tables {
+export interface Tables extends ResilienceTables {
   catalog: { sku: string; description: string; price_minor: number; currency: string; updated_at: Generated<Date> };
   stock: { sku: string; location: string; on_hand: number; reserved: Generated<number> };
   orders: OrdersTable;
@@ -69,6 +70,7 @@ export interface Tables {
     settled_at: Date | null;
     result: 'accepted' | 'refused' | null;
     detail: string | null;
+    audit_id: Generated<string | null>;
   };
   inbox: {
     channel: Generated<'carrier' | 'amqp'>;
@@ -213,6 +215,8 @@ export interface OrdersTable {
   total_minor: number;
   payment_token: string;
   shipping_address: Json<Address>;
+  email: Generated<string | null>;
+  erased_at: Generated<Date | null>;
   status: Generated<OrderStatus>;
   reason: string | null;
   version: Generated<number>;
