@@ -29,6 +29,9 @@ export function accessFakes(): AccessFakes {
   };
 }
 
+/** For requests that no `Send` sends. */
+export const asAdmin = { headers: { authorization: 'Bearer admin' } } as const;
+
 /** What a route is run with, by an admin whom nobody watches. */
 export function runContext(): RunContext {
   const log = { info() {}, warn() {}, error() {} };

@@ -1,3 +1,4 @@
+import { asAdmin } from './api-access-fakes.ts';
 import { describe, expect, test } from 'vitest';
 import type { ConsumerView } from '../../src/domain/consumer-ports.ts';
 import { eventTypes } from '../../src/domain/events.ts';
@@ -464,7 +465,7 @@ describe('a ping', () => {
     };
     const { url } = await serve(deps);
     const caller = new AbortController();
-    const request = fetch(`${url}${path}/ping`, { method: 'POST', signal: caller.signal });
+    const request = fetch(`${url}${path}/ping`, { ...asAdmin, method: 'POST', signal: caller.signal });
     const signal = await sending.promise;
     const stopped = new Promise((resolve) => {
       signal.addEventListener('abort', resolve);

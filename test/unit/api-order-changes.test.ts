@@ -135,7 +135,7 @@ describe('a decision', () => {
       const reply = await (await serve(deps))('POST', decisions, { body: retry });
       expect(reply.json).toMatchObject(problem(409, code));
       expect(deps.calls).toEqual([
-        ['requests.recordDecision', orderId, retry],
+        ['requests.recordDecision', orderId, { ...retry, auditId: 'aud-1' }],
         ['requests.settleDecision', 'dec-1', 'refused', code],
       ]);
     },
@@ -149,7 +149,7 @@ describe('a decision', () => {
       const reply = await (await serve(deps))('POST', decisions, { body: retry });
       expect(reply.json).toMatchObject(problem(503, code));
       expect(reply.headers.get('retry-after')).toBe('3');
-      expect(deps.calls).toEqual([['requests.recordDecision', orderId, retry]]);
+      expect(deps.calls).toEqual([['requests.recordDecision', orderId, { ...retry, auditId: 'aud-1' }]]);
     },
   );
 
@@ -176,8 +176,12 @@ describe('a decision', () => {
     ]);
     expect(deps.calls).toEqual([
       ['views.find', orderId],
-      ['requests.recordDecision', orderId, corrected],
-      ['workflows.decide', orderId, { attentionId: 'att-1', decisionId: 'dec-1', action: 'retry_corrected' }],
+      ['requests.recordDecision', orderId, { ...corrected, auditId: 'aud-1' }],
+      [
+        'workflows.decide',
+        orderId,
+        { attentionId: 'att-1', decisionId: 'dec-1', action: 'retry_corrected', auditId: 'aud-1' },
+      ],
       ['requests.settleDecision', 'dec-1', 'accepted', null],
     ]);
   });

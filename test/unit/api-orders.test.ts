@@ -1,3 +1,4 @@
+import { asAdmin } from './api-access-fakes.ts';
 import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { DomainFailure } from '../../src/domain/failures.ts';
@@ -269,7 +270,7 @@ describe('looking at an order', () => {
     };
     const { url } = await serve(deps);
     const caller = new AbortController();
-    const request = fetch(`${url}/v1/orders/${orderId}?wait=confirmed`, { signal: caller.signal });
+    const request = fetch(`${url}/v1/orders/${orderId}?wait=confirmed`, { ...asAdmin, signal: caller.signal });
     const signal = await waiting.promise;
     const stopped = new Promise((resolve) => {
       signal.addEventListener('abort', resolve);

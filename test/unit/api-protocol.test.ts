@@ -109,7 +109,7 @@ describe('a body', () => {
     const { url } = await serve(deps);
     const socket = connect(Number(new URL(url).port), '127.0.0.1');
     socket.write(
-      'POST /v1/orders HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
+      'POST /v1/orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer admin\r\nIdempotency-Key: k\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{',
     );
     await new Promise((resolve) => {
       socket.once('ready', resolve);
@@ -145,11 +145,12 @@ describe('every request', () => {
     await send('GET', '/nowhere');
     await send('DELETE', '/v1/orders');
     await expect.poll(() => deps.lines.length).toBe(4);
+    const caller = 'key:admin';
     expect(
       deps.lines.map(({ message, fields: { durationMs, ...fields } }) => [message, typeof durationMs, fields]),
     ).toEqual([
-      ['request', 'number', { method: 'POST', route: '/v1/orders', status: 202, orderId, replayed: false }],
-      ['request', 'number', { method: 'GET', route: '/v1/orders/{id}', status: 200, orderId }],
+      ['request', 'number', { method: 'POST', route: '/v1/orders', status: 202, orderId, caller, replayed: false }],
+      ['request', 'number', { method: 'GET', route: '/v1/orders/{id}', status: 200, orderId, caller }],
       ['request', 'number', { method: 'GET', route: '(none)', status: 404 }],
       ['request', 'number', { method: 'DELETE', route: '/v1/orders', status: 405 }],
     ]);

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { createApi } from '../../src/api/app.ts';
 import { listen } from '../../src/api/server.ts';
 import { DomainFailure } from '../../src/domain/failures.ts';
+import { asAdmin } from './api-access-fakes.ts';
 import { fakes, orderId, orderView, problem, serve } from './api-fakes.ts';
 
 const never = () => new Promise<never>(() => {});
@@ -106,7 +107,7 @@ describe('the server', () => {
       return found.promise;
     };
     const server = await listen(createApi(deps), { ...local, drainMs: 60_000 });
-    const inFlight = fetch(`${server.url}/v1/orders/${orderId}`);
+    const inFlight = fetch(`${server.url}/v1/orders/${orderId}`, asAdmin);
     await asked.promise;
     const closed = server.close();
     await expect(fetch(`${server.url}/livez`)).rejects.toThrow('fetch failed');
@@ -123,7 +124,7 @@ describe('the server', () => {
       return never();
     };
     const server = await listen(createApi(deps), { ...local, drainMs: 50 });
-    const inFlight = fetch(`${server.url}/v1/orders/${orderId}`);
+    const inFlight = fetch(`${server.url}/v1/orders/${orderId}`, asAdmin);
     inFlight.catch(() => undefined);
     await asked.promise;
     await server.close();
