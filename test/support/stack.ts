@@ -3,6 +3,8 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { Pool, type QueryResultRow } from 'pg';
 import { afterAll, afterEach, beforeAll, inject } from 'vitest';
+import { postgresApiKeys } from '../../src/adapters/postgres/api-keys.ts';
+import { connect } from '../../src/adapters/postgres/database.ts';
 import { ensureSearchAttributes } from '../../src/adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../../src/adapters/temporal/upkeep-schedule.ts';
 import { UPKEEP_SCHEDULE_EVERY_MS } from '../../src/app.ts';
@@ -37,6 +39,8 @@ export class Stack {
   readonly url: string;
   readonly env: Env;
   readonly databaseUrl: string;
+  /** An admin's API key, which requests and programs send unless they name another. */
+  readonly key: string;
   readonly sandbox: TestSandbox;
   readonly api: Program;
   readonly worker: Program;
@@ -50,6 +54,7 @@ export class Stack {
     env: Env;
     port: number;
     databaseUrl: string;
+    key: string;
     sandbox: TestSandbox;
     temporal: { address: string; namespace: string };
     closers: (() => Promise<unknown>)[];
@@ -57,6 +62,7 @@ export class Stack {
     this.url = `http://127.0.0.1:${parts.port}`;
     this.env = parts.env;
     this.databaseUrl = parts.databaseUrl;
+    this.key = parts.key;
     this.sandbox = parts.sandbox;
     this.temporal = parts.temporal;
     this.#closers = parts.closers;
@@ -100,7 +106,11 @@ export class Stack {
   async request(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Reply> {
     const response = await fetch(`${this.url}${path}`, {
       method,
-      headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      headers: {
+        authorization: `Bearer ${this.key}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(40_000),
     });
@@ -216,6 +226,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
         ? await ownNamespace(inject('temporalAddress'))
         : { address: options.temporalAddress, namespace: 'default' };
     await prepare(temporal);
+    const key = await adminKey(databaseUrl);
     const port = await freePort();
     const sandbox = await startSandbox({
       callbackUrl: `http://127.0.0.1:${port}/v1/callbacks/carrier`,
@@ -230,13 +241,16 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       PAYMENT_GATEWAY_URL: sandbox.url,
       CARRIER_URL: sandbox.url,
       CARRIER_CALLBACK_SECRET: callbackSecret,
+      EVENKEEL_API_KEY: key,
+      // On a busy machine orders wait longer for their turn than a shop would let them.
+      EVENKEEL_SHED_AGE_MS: '60000',
       EVENKEEL_HTTP_PORT: String(port),
       EVENKEEL_METRICS_PORT: '0',
       EVENKEEL_SWEEP_INTERVAL_MS: '300',
       EVENKEEL_WEBHOOK_NETWORKS: '127.0.0.0/8,::1/128',
       ...options.env,
     };
-    stack = new Stack({ env, port, databaseUrl, sandbox, temporal, closers });
+    stack = new Stack({ env, port, databaseUrl, key, sandbox, temporal, closers });
     await Promise.all([stack.startApi(), stack.startWorker()]);
     await stack.article('LANTERN');
     return stack;
@@ -263,6 +277,17 @@ export function useStack(options: () => StackOptions | Promise<StackOptions> = (
     if (stack === undefined) throw new Error('the stack is not started: call useStack at the top of the file');
     return stack;
   };
+}
+
+/** A new API key of an admin, in that database. */
+export async function adminKey(databaseUrl: string): Promise<string> {
+  const db = connect(databaseUrl, { pool: 1 });
+  try {
+    const wanted = { name: 'test', roles: ['admin'], validDays: 30, actor: 'test' } as const;
+    return (await postgresApiKeys(db).create(wanted)).key;
+  } finally {
+    await db.destroy();
+  }
 }
 
 async function ownDatabase(closers: (() => Promise<unknown>)[]): Promise<string> {
