@@ -1,6 +1,7 @@
 import { syntheticPrefix } from './domain/objectives.ts';
 import type { NewOrder } from './domain/order-ports.ts';
 import { type ApiClient, createApiClient } from './commands/api-client.ts';
+import type { ApiKey } from './commands/api-key.ts';
 import type { CommandIo } from './commands/command.ts';
 import { ensureItem, type WantedItem } from './commands/submit/catalog.ts';
 
@@ -84,8 +85,8 @@ const PATIENCE_MS = 30_000;
  * Puts the sample catalogue and the sample orders through the API at `url`, and returns how many orders are new.
  * Again changes nothing. Throws `ApiUnavailable`, `ApiRefusal`, and `Interrupted` once `io.signal` fires.
  */
-export async function submitSamples(url: string, io: Pick<CommandIo, 'signal'>): Promise<number> {
-  const client = createApiClient({ url: new URL(url), signal: io.signal, patienceMs: PATIENCE_MS });
+export async function submitSamples(url: string, io: Pick<CommandIo, 'signal'>, key?: ApiKey): Promise<number> {
+  const client = createApiClient({ url: new URL(url), key, signal: io.signal, patienceMs: PATIENCE_MS });
   try {
     for (const item of sampleCatalog) await ensureItem(client, item);
     let created = 0;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { z } from 'zod';
+import type { ApiKey } from './api-key.ts';
 
 export interface ApiAnswer {
   readonly status: number;
@@ -10,6 +11,8 @@ export interface ApiAnswer {
 
 export interface ApiClientOptions {
   readonly url: URL;
+  /** Sent with each request; without it only what is public is answered. */
+  readonly key?: ApiKey | undefined;
   /** Connections at most; they are kept alive. Default 4. */
   readonly connections?: number;
   /**
@@ -40,6 +43,11 @@ export class ApiRefusal extends Error {
   }
 }
 
+/** The API wants a key, or another one than it got; nothing else that is asked with it will be answered either. */
+export class ApiDenied extends Error {
+  override readonly name = 'ApiDenied';
+}
+
 /** The API could not be reached, or kept asking to come back later, for longer than anybody wanted to wait. */
 export class ApiUnavailable extends Error {
   override readonly name = 'ApiUnavailable';
@@ -51,7 +59,7 @@ export class Interrupted extends Error {
 }
 
 export interface ApiClient {
-  /** `path` begins with a slash. All of these throw `ApiRefusal`, `ApiUnavailable` and `Interrupted`. */
+  /** `path` begins with a slash. All of these throw `ApiRefusal`, `ApiDenied`, `ApiUnavailable` and `Interrupted`. */
   get(path: string): Promise<ApiAnswer>;
   put(path: string, body: unknown): Promise<ApiAnswer>;
   patch(path: string, body: unknown): Promise<ApiAnswer>;
@@ -92,6 +100,7 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
         path: prefix + request.path,
         headers: {
           accept: 'application/json',
+          ...(options.key === undefined ? {} : { authorization: `Bearer ${options.key.text}` }),
           ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(request.key === undefined ? {} : { 'idempotency-key': request.key }),
         },
@@ -116,7 +125,8 @@ export function createApiClient(options: ApiClientOptions): ApiClient {
       if ('answer' in result) {
         lastAnswerAt = Date.now();
         if (result.answer.status >= 200 && result.answer.status < 300) return result.answer;
-        throw refusal(result.answer);
+        const refused = refusal(result.answer);
+        throw refused.status === 401 ? denied(refused, options.key) : refused;
       }
       const ceiling = Math.min(most, first * 2 ** Math.min(attempt, 20));
       const waitMs = Math.max(result.retryAfterMs, ceiling * (0.5 + Math.random() / 2));
@@ -151,6 +161,14 @@ function refusal({ status, headers, body }: ApiAnswer): ApiRefusal {
   }
   const said = typeof body === 'string' ? body.slice(0, 200) : JSON.stringify(body).slice(0, 200);
   return new ApiRefusal(status, `http_${status}`, `not an answer of Evenkeel's API: ${JSON.stringify(said)}`);
+}
+
+function denied({ message }: ApiRefusal, key: ApiKey | undefined): ApiDenied {
+  if (key !== undefined) return new ApiDenied(`the API refuses the key from ${key.from}: ${message}`);
+  return new ApiDenied(
+    "the API wants a key: set EVENKEEL_API_KEY, or EVENKEEL_API_KEY_FILE to a file that holds one. 'evenkeel keys " +
+      "create' makes one; that of 'evenkeel start' is found where EVENKEEL_DATA_DIR is the same.",
+  );
 }
 
 /** Busy, away, or still at work on the same key: the same request will do later. All other refusals are final. */

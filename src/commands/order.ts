@@ -4,6 +4,7 @@ import { order as orderSchema } from '../api/schemas.ts';
 import { isTerminal } from '../domain/order.ts';
 import type { OrderView } from '../domain/order-ports.ts';
 import { type ApiClient, createApiClient, Interrupted } from './api-client.ts';
+import { apiKey } from './api-key.ts';
 import { type CommandIo, type Run, UsageError } from './command.ts';
 import { orderText, timelineText } from './order-text.ts';
 import { apiUrl, onlyWord, parseWords } from './words.ts';
@@ -38,7 +39,7 @@ export const run: Run = async (args, io) => {
     throw new UsageError(`'${id}' is no order's id, which looks like 0196f1f0-…; 'evenkeel orders' lists them`);
   }
   const url = apiUrl(values.url, io);
-  const options = { url, signal: io.signal, connections: 1 };
+  const options = { url, key: apiKey(url, io), signal: io.signal, connections: 1 };
   const json = values.json ?? false;
   const first = createApiClient({ ...options, patienceMs: 5_000 });
   try {

@@ -3,6 +3,7 @@ import { formatMoney } from '../domain/money.ts';
 import { orderStatuses } from '../domain/order.ts';
 import type { OrderSummary } from '../domain/order-ports.ts';
 import { createApiClient, Interrupted } from './api-client.ts';
+import { apiKey } from './api-key.ts';
 import { type Run, UsageError } from './command.ts';
 import { age, printable, table } from './format.ts';
 import { jsonPrinter, pagesOf, type Printer } from './listing.ts';
@@ -49,7 +50,14 @@ export const run: Run = async (args, io) => {
     values.all === true
       ? Number.POSITIVE_INFINITY
       : wholeNumber('limit', values.limit ?? '20', 1, Number.MAX_SAFE_INTEGER);
-  const client = createApiClient({ url: apiUrl(values.url, io), signal: io.signal, patienceMs: 5_000, connections: 1 });
+  const url = apiUrl(values.url, io);
+  const client = createApiClient({
+    url,
+    key: apiKey(url, io),
+    signal: io.signal,
+    patienceMs: 5_000,
+    connections: 1,
+  });
   const filter = {
     ...(values.status === undefined ? {} : { status: values.status }),
     ...(values.customer === undefined ? {} : { customerId: values.customer }),

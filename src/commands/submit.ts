@@ -1,4 +1,5 @@
 import { type ApiClient, createApiClient, Interrupted } from './api-client.ts';
+import { apiKey } from './api-key.ts';
 import type { CommandIo, Run } from './command.ts';
 import { ensureCatalog, lookUpCatalog } from './submit/catalog.ts';
 import { csvItems } from './submit/csv-orders.ts';
@@ -43,6 +44,7 @@ export const run: Run = async (args, io) => {
   const retried = { at: 0, why: '' };
   const client = createApiClient({
     url: options.url,
+    key: apiKey(options.url, io),
     signal: io.signal,
     connections: options.concurrency,
     patienceMs: PATIENCE_MS,

@@ -1,4 +1,5 @@
 import { type ApiClient, createApiClient, Interrupted } from './api-client.ts';
+import { apiKey } from './api-key.ts';
 import { type CommandIo, type Run, UsageError } from './command.ts';
 
 /** A command that does several things: `evenkeel <command> [<verb>] …`, where no verb means `usual`. */
@@ -30,7 +31,7 @@ export interface Session {
 /** What a verb does with the API at `url`. Stopped by the user, it comes to 1. */
 export async function withApi(
   url: URL,
-  { signal }: Pick<CommandIo, 'signal'>,
+  { env, signal }: Pick<CommandIo, 'env' | 'signal'>,
   use: (session: Session) => Promise<number>,
   patienceMs = 5_000,
 ): Promise<number> {
@@ -38,7 +39,7 @@ export async function withApi(
   const onRetry = (): void => {
     repeated = true;
   };
-  const client = createApiClient({ url, signal, patienceMs, onRetry });
+  const client = createApiClient({ url, key: apiKey(url, { env }), signal, patienceMs, onRetry });
   try {
     return await use({ client, wasRepeated: () => repeated });
   } catch (error) {

@@ -34,11 +34,14 @@ export async function startFakeApi() {
   const orders = new Map<string, SentOrder>();
   const asked = new Map<string, number>();
   const log: string[] = [];
+  const authorizations: (string | undefined)[] = [];
   const api = {
     items,
     stock,
     orders,
     log,
+    /** Of each request, what its header says. */
+    authorizations,
     url: '',
     inFlight: 0,
     mostInFlight: 0,
@@ -65,6 +68,7 @@ export async function startFakeApi() {
     const before = asked.get(mark) ?? 0;
     asked.set(mark, before + 1);
     log.push(mark);
+    authorizations.push(request.headers.authorization);
     const answer = (status: number, body: unknown, headers: Record<string, string> = {}): void => {
       response.writeHead(status, { 'content-type': 'application/json', ...headers });
       response.end(JSON.stringify(body));
