@@ -38,6 +38,7 @@ export async function buildBundle(): Promise<WorkflowBundle> {
       here(`../workflows/interceptors.${extension}`),
       here(`../workflows/metrics-interceptors.${extension}`),
     ],
+    failureConverterPath: here(`../workflows/failure-converter.${extension}`),
     logger: new DefaultLogger('WARN'),
   });
 }

@@ -8,6 +8,7 @@ import {
   Worker,
   makeTelemetryFilterString,
 } from '@temporalio/worker';
+import type { DataConverter } from '@temporalio/common';
 import type { Activities } from '../activities/activities.ts';
 import { ListenError } from '../api/server.ts';
 import { activityInterceptors } from '../telemetry/temporal-interceptors.ts';
@@ -22,6 +23,8 @@ export interface WorkerOptions {
   readonly namespace: string;
   readonly activities: Activities;
   readonly bundle: WorkflowBundle;
+  /** The same as the clients'; the SDK's own by default. */
+  readonly dataConverter?: DataConverter;
   readonly log: Log;
   /** Steps at a time, local and durable each. */
   readonly maxConcurrentSteps: number;
@@ -111,13 +114,14 @@ function logAt(log: Log, level: LogLevel, meta: Readonly<Record<string, unknown>
 /** A worker for the orders' task queue, ready to `run`. */
 export function createWorker(options: WorkerOptions): Promise<Worker> {
   const { connection, namespace, activities, bundle, log, maxConcurrentSteps, metrics } = options;
-  const { interceptors = [activityInterceptors(log)] } = options;
+  const { interceptors = [activityInterceptors(log)], dataConverter } = options;
   return Worker.create({
     connection,
     namespace,
     taskQueue: ORDERS_TASK_QUEUE,
     workflowBundle: bundle,
     activities,
+    ...(dataConverter === undefined ? {} : { dataConverter }),
     interceptors: { activity: [...interceptors, ...(metrics === undefined ? [] : [activityMetrics(metrics)])] },
     sinks: workflowSinks(metrics),
     maxConcurrentWorkflowTaskExecutions: WORKFLOW_TASKS_AT_A_TIME,
