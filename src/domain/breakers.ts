@@ -39,6 +39,13 @@ export interface BreakerTransition {
   readonly cause: string;
 }
 
+/** How a process tells of its breakers: by ages, for the store's clock alone makes times of them. */
+export type ToldBreaker = Omit<BreakerReport, 'worker' | 'since'> & { readonly sinceMsAgo: number };
+export type ToldTransition = Omit<BreakerTransition, 'worker' | 'at'> & {
+  readonly name: BreakerName;
+  readonly msAgo: number;
+};
+
 export interface BreakerView {
   readonly name: BreakerName;
   readonly forced: Forcing;
@@ -55,11 +62,10 @@ export interface BreakerStore {
     name: BreakerName,
     forcing: { readonly state: ForcedState; readonly reason: string; readonly actor: string; readonly auditId: string },
   ): Promise<BreakerView>;
-  /** Replaces what this worker told before. */
-  report(
-    reports: readonly BreakerReport[],
-    transitions: readonly (BreakerTransition & { name: BreakerName })[],
-  ): Promise<void>;
-  /** Reports older than a minute are left out: their worker is gone. */
+  /** Replaces what this worker told before, and adds the transitions. */
+  report(worker: string, breakers: readonly ToldBreaker[], transitions: readonly ToldTransition[]): Promise<void>;
+  /** All, in the order of their names' list. Reports older than a minute are left out: their worker is gone. */
   list(): Promise<readonly BreakerView[]>;
+  /** How long each has been forced, in milliseconds; those that are not are left out. */
+  forcedMs(): Promise<Readonly<Partial<Record<BreakerName, number>>>>;
 }
