@@ -1,6 +1,6 @@
 import { Context } from '@temporalio/activity';
-import { ApplicationFailure } from '@temporalio/common';
-import { DomainFailure, isRetryable } from '../domain/failures.ts';
+import { ApplicationFailure, ApplicationFailureCategory } from '@temporalio/common';
+import { DomainFailure, type FailureCode, isRetryable } from '../domain/failures.ts';
 import type { Attempt } from '../domain/step-ports.ts';
 
 /** A call to a provider gets this share of the attempt's time; the rest is for recording how it ended. */
@@ -16,6 +16,9 @@ export function attempt(): Attempt {
   const signal = AbortSignal.any([AbortSignal.timeout(callMs), cancellationSignal]);
   return { signal, deadline: performance.now() + callMs };
 }
+
+/** Our own decisions, counted and logged where they are made: a thousand orders behind a breaker are no thousand errors. */
+const benign: ReadonlySet<FailureCode> = new Set(['breaker_open', 'bulkhead_full']);
 
 type Activity = (...args: never[]) => Promise<unknown>;
 
@@ -48,6 +51,7 @@ export function translate(failure: DomainFailure, attemptNumber: number, random:
     details: asked > 0 ? [{ retryAfterMs: asked }] : [],
     // Zero would mean the policy's maximum interval: never below 1 ms.
     ...(retryable ? { nextRetryDelay: asked + Math.max(1, Math.round(ceiling * random)) } : {}),
+    ...(benign.has(failure.code) ? { category: ApplicationFailureCategory.BENIGN } : {}),
     cause: failure,
   });
 }

@@ -40,6 +40,12 @@ describe('a failure that Temporal is told of', () => {
     expect(translate(away(), 1, 0).details).toEqual([]);
   });
 
+  test.each(['breaker_open', 'bulkhead_full'] as const)('is benign where no provider was asked: %s', (code) => {
+    const failure = translate(new DomainFailure(code, 'not now', { retryAfterMs: 5_000 }), 3, 0.5);
+    expect(failure).toMatchObject({ category: 'BENIGN', nonRetryable: false, nextRetryDelay: 6_000 });
+    expect(translate(away(5_000), 3, 0.5).category).not.toBe('BENIGN');
+  });
+
   test('is not retried where the table says that it is of no use', () => {
     const failure = translate(new DomainFailure('provider_rejected', 'malformed'), 1, 0.5);
     expect(failure).toMatchObject({ type: 'provider_rejected', nonRetryable: true, message: 'malformed' });

@@ -6,11 +6,26 @@ import type { Attempt } from '../../domain/step-ports.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 const LARGEST_ANSWER_BYTES = 64 * 1024;
+/**
+ * How long we wait for the answer, in whole milliseconds and at least 1: a provider that knows it can give up what
+ * nobody waits for any more.
+ */
+const TIME_LEFT = 'x-request-timeout-ms';
 /** Time-outs of undici itself, behind the attempt's own signal: none is to wait for ever. */
 const LAST_RESORT_MS = 60_000;
 
 /** Clients' errors that mean "not now": 409 is what an attempt sees whose key an aborted one is still using. */
 const notNow: ReadonlySet<number> = new Set([408, 409, 425]);
+
+/** No connection came to be, so nothing was sent over one. */
+const notConnected: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 
 const problemSchema = z.object({ code: z.string().regex(/^[a-z0-9_.-]{1,60}$/) });
 
@@ -41,8 +56,10 @@ export interface ProviderCall<T> {
 
 /**
  * A provider behind HTTP: one try per call over pooled keep-alive connections. It throws `DomainFailure` only:
- * - `provider_timeout`: the attempt's signal fired, or nothing came for a minute; the effect may have happened
- * - `provider_unavailable`: no connection, a connection or a body that broke off, a 5xx, or one of 408, 409 and 425
+ * - `provider_timeout`: the attempt's signal fired, or nothing came for a minute; the effect may have happened, but not
+ *   if no time was left to begin with: then nothing is sent
+ * - `provider_unavailable`: no connection (then with `nothingSent`), a connection or a body that broke off, a 5xx, or
+ *   one of 408, 409 and 425
  * - `provider_rate_limited`: 429
  * - `provider_rejected`: any other status, or a 2xx that is not what the provider's contract says
  *
@@ -54,6 +71,7 @@ export class ProviderClient {
   readonly #pool: Pool;
   readonly #prefix: string;
   readonly #traceparent: () => string | undefined;
+  readonly #underWay = new Set<Promise<unknown>>();
 
   /** `name` is what failures call it. No limit on connections: how many calls run at a time is for the caller. */
   constructor(name: string, baseUrl: string, { traceparent = () => undefined }: ProviderOptions = {}) {
@@ -65,8 +83,10 @@ export class ProviderClient {
   }
 
   /** Lets calls in flight end, then closes the connections. */
-  close(): Promise<void> {
-    return this.#pool.close();
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#underWay);
+    // Not close(): what was given up before it had a connection would keep that waiting for one.
+    await this.#pool.destroy();
   }
 
   async call<T>(call: ProviderCall<T>, attempt: Attempt): Promise<T> {
@@ -84,34 +104,58 @@ export class ProviderClient {
     return this.#parse(call, answer);
   }
 
-  async #send({ method, path, key, body }: ProviderCall<unknown>, { signal }: Attempt): Promise<Answer> {
-    const traceparent = this.#traceparent();
+  async #send(call: ProviderCall<unknown>, attempt: Attempt): Promise<Answer> {
+    const { method, path } = call;
+    const { signal, deadline = Infinity } = attempt;
+    const leftMs = deadline - performance.now();
+    if (signal.aborted || leftMs <= 0) {
+      throw new DomainFailure(
+        'provider_timeout',
+        `${this.#name}: no time was left for ${method} ${path}; it was not sent`,
+      );
+    }
+    const exchange = this.#exchange(call, signal, leftMs);
+    this.#underWay.add(exchange);
     try {
-      const response = await this.#pool.request({
-        method,
-        path: `${this.#prefix}${path}`,
-        headers: {
-          accept: 'application/json',
-          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-          ...(key === undefined ? {} : { 'idempotency-key': key }),
-          ...(traceparent === undefined ? {} : { traceparent }),
-        },
-        body: body === undefined ? null : JSON.stringify(body),
-        signal,
-      });
-      const { statusCode: status, headers } = response;
-      return { status, headers, text: await readText(response.body) };
+      return await unlessAborted(exchange, signal);
     } catch (error) {
       throw this.#broken(`${method} ${path}`, error, signal);
+    } finally {
+      this.#underWay.delete(exchange);
     }
+  }
+
+  async #exchange(
+    { method, path, key, body }: ProviderCall<unknown>,
+    signal: AbortSignal,
+    leftMs: number,
+  ): Promise<Answer> {
+    const traceparent = this.#traceparent();
+    const response = await this.#pool.request({
+      method,
+      path: `${this.#prefix}${path}`,
+      headers: {
+        accept: 'application/json',
+        ...(leftMs === Infinity ? {} : { [TIME_LEFT]: String(Math.max(1, Math.floor(leftMs))) }),
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(key === undefined ? {} : { 'idempotency-key': key }),
+        ...(traceparent === undefined ? {} : { traceparent }),
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+      signal,
+    });
+    const { statusCode: status, headers } = response;
+    return { status, headers, text: await readText(response.body) };
   }
 
   #broken(call: string, error: unknown, signal: AbortSignal): DomainFailure {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
     const timedOut = signal.aborted || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT';
-    return timedOut
-      ? new DomainFailure('provider_timeout', `${this.#name}: no answer to ${call} in time`, { cause: error })
-      : new DomainFailure('provider_unavailable', `${this.#name}: ${call} broke off (${code})`, { cause: error });
+    if (timedOut) {
+      return new DomainFailure('provider_timeout', `${this.#name}: no answer to ${call} in time`, { cause: error });
+    }
+    const message = `${this.#name}: ${call} broke off (${code})`;
+    return new DomainFailure('provider_unavailable', message, { cause: error, nothingSent: notConnected.has(code) });
   }
 
   #refusal({ method, path, secret }: ProviderCall<unknown>, answer: Answer): DomainFailure {
@@ -135,6 +179,21 @@ export class ProviderClient {
       `${this.#name}: ${method} ${path} was answered ${answer.status} with what its contract does not know, ` +
         `at ${places} (${sizeOf(answer)})`,
     );
+  }
+}
+
+/**
+ * Rejects as soon as `signal` fires: undici heeds it only once there is a connection, for which a host that does not
+ * answer keeps it waiting for ten seconds. What was given up before is not sent when there is one after all.
+ */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const giveUp = (): void => reject(signal.reason);
+  signal.addEventListener('abort', giveUp);
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
   }
 }
 
