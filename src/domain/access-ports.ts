@@ -9,6 +9,15 @@ export interface Authenticator {
   authenticate(token: string): Promise<Identity>;
 }
 
+/** Tokens of an identity provider. */
+export interface TokenVerifier {
+  /**
+   * Whose token it is: `<issuer>#<subject>`. Throws `unauthenticated`, which says what is wrong with it, and
+   * `identity_unavailable` where its issuer has to be asked and does not answer.
+   */
+  verify(token: string): Promise<Identity>;
+}
+
 /** An API key as people see it; what it opens with is shown once, when it is made. */
 export interface ApiKeyView {
   /** 12 characters of [a-z0-9], part of the key itself, so that a found key can be revoked by it. */
