@@ -52,6 +52,7 @@ export function createActivities(ports: ActivityPorts) {
     cancelFulfillment: (step: Input<Orders, 'cancelFulfillment'>) => orders.cancelFulfillment(step),
     withdrawCancellation: (step: Input<Orders, 'withdrawCancellation'>) => orders.withdrawCancellation(step),
     correct: (step: Input<Orders, 'correct'>) => orders.correct(step),
+    checkDecision: (decision: Input<Orders, 'checkDecision'>) => orders.checkDecision(decision),
     openAttention: (step: Input<Orders, 'openAttention'>) => orders.openAttention(step),
     closeAttention: (step: Input<Orders, 'closeAttention'>) => orders.closeAttention(step),
     finish: (step: Input<Orders, 'finish'>) => orders.finish(step),

@@ -82,11 +82,24 @@ export interface Orders {
    * (token or address), if any, and keeps which generation the step has come to.
    */
   correct(step: StepRef & NextGeneration & { readonly decisionId: string }): Promise<void>;
+  /**
+   * Makes sure that the decision was recorded as it is, by somebody who was allowed to: its record in the audit log
+   * was committed before it. Throws `decision_not_allowed` if not, whoever told the workflow of it.
+   */
+  checkDecision(decision: RecordedDecision): Promise<void>;
   /** Shows the order as waiting for a person. The attention's id is `attentionId`. */
   openAttention(step: StepRef & Attention): Promise<void>;
   closeAttention(step: StepRef & { readonly attentionId: string; readonly how: AttentionEnd }): Promise<void>;
   /** The order's end. */
   finish(step: StepRef & { readonly status: TerminalStatus; readonly reason: string | null }): Promise<void>;
+}
+
+export interface RecordedDecision {
+  readonly orderId: string;
+  readonly attentionId: string;
+  readonly decisionId: string;
+  readonly action: DecisionAction;
+  readonly auditId: string;
 }
 
 /** Which step goes on, and in which generation; kept for a replacement of the workflow. */

@@ -1,4 +1,5 @@
 import {
+  ActivityFailure,
   ApplicationFailure,
   CancellationScope,
   setCurrentDetails,
@@ -10,7 +11,7 @@ import type { OrderStatus } from '../domain/order.ts';
 import type { Decision } from '../domain/order-ports.ts';
 import type { Attention, NextGeneration } from '../domain/step-ports.ts';
 import { type StepName, stepKey, undoKey } from '../domain/steps.ts';
-import { LocalLane, type Room, localFirst } from './activity-options.ts';
+import { LocalLane, type Room, localFirst, own } from './activity-options.ts';
 import {
   type CarrierNews,
   type OrderInput,
@@ -34,6 +35,8 @@ export class Run {
   readonly cancelled = new Set<string>();
   readonly #attentions = new Map<string, Attention>();
   readonly #decisions = new Map<string, Decision>();
+  /** Attentions with a decision that is being looked up in the store. */
+  readonly #deciding = new Set<string>();
   readonly #generations: Map<string, number>;
   readonly #listeners = new Set<() => void>();
   readonly #lane = new LocalLane();
@@ -45,7 +48,7 @@ export class Run {
     // All handlers stand before the first await: what was said before the workflow began is heard.
     setHandler(cancelSignal, () => this.requestCancel());
     setHandler(carrierSignal, (news) => this.#hear(news));
-    setHandler(decideUpdate, (decision) => void this.#decisions.set(decision.attentionId, decision), {
+    setHandler(decideUpdate, (decision) => this.#decide(decision), {
       validator: (decision) => this.#checkDecision(decision),
     });
     setHandler(progressQuery, () => ({
@@ -147,14 +150,51 @@ export class Run {
     this.#notify();
   }
 
-  #checkDecision({ attentionId, action }: Decision): void {
-    const attention = this.#attentions.get(attentionId);
-    if (!attention || this.#decisions.has(attentionId)) {
-      const open = [...this.#attentions.keys()].filter((id) => !this.#decisions.has(id));
-      throw ApplicationFailure.nonRetryable(
-        `attention ${attentionId} is not open (any more); open now: ${open.join(', ') || 'none'}`,
-        'attention_stale',
+  /** Not async: what releases without an audit log sent, and histories hold, took no time. */
+  #decide(decision: Decision): void | Promise<void> {
+    const { auditId, attentionId } = decision;
+    if (auditId !== undefined) return this.#decideOnRecord({ ...decision, auditId });
+    this.#decisions.set(attentionId, decision);
+  }
+
+  /** The store has the last word: whoever reaches Temporal can send an update, but not write into the audit log. */
+  async #decideOnRecord(decision: Decision & { readonly auditId: string }): Promise<void> {
+    const { attentionId, decisionId, action, auditId } = decision;
+    this.#deciding.add(attentionId);
+    try {
+      await CancellationScope.nonCancellable(() =>
+        this.localFirst(own, (a) =>
+          a.checkDecision({ orderId: this.orderId, attentionId, decisionId, action, auditId }),
+        ),
       );
+      if (!this.#attentions.has(attentionId)) throw this.#stale(attentionId);
+      this.#decisions.set(attentionId, decision);
+    } catch (error) {
+      throw refusalIn(error);
+    } finally {
+      this.#deciding.delete(attentionId);
+    }
+  }
+
+  #stale(attentionId: string): ApplicationFailure {
+    const open = [...this.#attentions.keys()].filter((id) => !this.#decisions.has(id) && !this.#deciding.has(id));
+    return ApplicationFailure.nonRetryable(
+      `attention ${attentionId} is not open (any more); open now: ${open.join(', ') || 'none'}`,
+      'attention_stale',
+    );
+  }
+
+  /** Asked of what comes new, and never again of what is in the history. */
+  #checkDecision({ attentionId, action, auditId }: Decision): void {
+    if (auditId === undefined) {
+      throw ApplicationFailure.nonRetryable(
+        'a decision names its record in the audit log; send it by POST /v1/orders/{id}/decisions',
+        'decision_not_allowed',
+      );
+    }
+    const attention = this.#attentions.get(attentionId);
+    if (!attention || this.#decisions.has(attentionId) || this.#deciding.has(attentionId)) {
+      throw this.#stale(attentionId);
     }
     if (!attention.allowed.includes(action)) {
       throw ApplicationFailure.nonRetryable(
@@ -183,6 +223,11 @@ export class Run {
     }
     setCurrentDetails(lines.join('\n\n'));
   }
+}
+
+/** An update fails with the failure itself; what wraps it would only say that an activity failed. */
+function refusalIn(error: unknown): unknown {
+  return error instanceof ActivityFailure && error.cause instanceof ApplicationFailure ? error.cause : error;
 }
 
 function slot(...parts: (string | undefined)[]): string {

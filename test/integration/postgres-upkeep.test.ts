@@ -1,5 +1,7 @@
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { postgresAuditLog } from '../../src/adapters/postgres/audit-log.ts';
+import { connect } from '../../src/adapters/postgres/database.ts';
 import { newPostgresStores } from '../support/postgres-stores.ts';
 import { type Shop, shopOf } from '../support/store-conformance/shop.ts';
 
@@ -101,4 +103,38 @@ test('an effect that landed after its undo is a stray though its order goes on, 
   expect(await mine()).toEqual([]);
   await past(5.1);
   expect(await mine()).toEqual([{ orderId, key: book.key, kind: 'book', fulfillmentId }]);
+});
+
+test('a decision is one that was recorded as it is, by somebody who was allowed to', async () => {
+  const { orders, requests } = made.stores;
+  const db = connect(made.url, { pool: 1 });
+  onTestFinished(() => db.destroy());
+  const id = await received();
+  const attention = { attentionId: 'a1', step: 'reserve', reason: 'x', allowed: ['retry', 'cancel'] } as const;
+  await orders.openAttention({ ...shop.step(id, 'open_attention'), ...attention });
+  const entry = { actor: 'key:a', roles: ['operator'], action: 'decideOrder', reason: null, traceId: null } as const;
+  const path = `/v1/orders/${id}/decisions`;
+  const decision = { attentionId: 'a1', action: 'retry', actor: 'ada', reason: 'fixed' } as const;
+  const recorded = async (outcome: 'allowed' | 'denied', subject = path) => {
+    const auditId = await postgresAuditLog(db).write({ ...entry, outcome, subject });
+    const { decisionId } = await requests.recordDecision(id, { ...decision, auditId });
+    return { orderId: id, attentionId: 'a1', action: 'retry', decisionId, auditId } as const;
+  };
+  const allowed = await recorded('allowed');
+  await orders.checkDecision(allowed);
+  const others = [
+    { ...allowed, action: 'cancel' },
+    { ...allowed, attentionId: 'a2' },
+    { ...allowed, orderId: await received() },
+    { ...allowed, auditId: (await recorded('allowed')).auditId },
+    await recorded('denied'),
+    await recorded('allowed', '/v1/orders/another/decisions'),
+  ] as const;
+  for (const other of others) {
+    await expect(orders.checkDecision(other)).rejects.toMatchObject({ code: 'decision_not_allowed' });
+  }
+  const { decisionId } = await requests.recordDecision(id, decision);
+  await expect(orders.checkDecision({ ...allowed, decisionId })).rejects.toMatchObject({
+    code: 'decision_not_allowed',
+  });
 });

@@ -146,6 +146,14 @@ export const shapes: Readonly<Record<string, Play>> = {
     await story.carry();
   }),
 
+  // Those without an audit log's records are of before: 'parked-retry' and its like.
+  'decision-recorded': order({ given: (world) => world.script('book', refused('busy')) }, async (story) => {
+    const { attentionId } = await story.parked('book');
+    await story.tell({ attentionId, decisionId: 'forged', action: 'retry', auditId: 'none' }).catch(() => undefined);
+    await story.decide(attentionId, 'retry');
+    await story.carry();
+  }),
+
   'parked-corrected': order(
     { given: (world) => world.script('authorize', before('provider_rejected')) },
     async (story) => {

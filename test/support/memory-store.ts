@@ -45,6 +45,8 @@ export class MemoryStore {
   reason: string | null = null;
   readonly fulfillments: StoredFulfillment[] = [];
   readonly attentions = new Map<string, Attention & { closed?: AttentionEnd }>();
+  /** By id, each with the id of its record in the audit log. */
+  readonly recordedDecisions = new Map<string, string>();
   readonly corrections = new Map<string, Correction>();
   /** The generation that each step has come to by decisions, for a replacement of the workflow. */
   readonly generations: Record<string, number> = {};
@@ -106,6 +108,10 @@ export class MemoryStore {
         this.#correct(step.decisionId);
         this.generations[step.slot] = step.generation;
       }),
+    checkDecision: ({ decisionId, auditId }) =>
+      this.recordedDecisions.get(decisionId) === auditId
+        ? Promise.resolve()
+        : Promise.reject(new DomainFailure('decision_not_allowed', `decision '${decisionId}' is not recorded`)),
     openAttention: (step) =>
       this.#step(step, `attention ${step.step}`, () => void this.attentions.set(step.attentionId, { ...step })),
     closeAttention: (step) =>

@@ -2,6 +2,7 @@ import { TestWorkflowEnvironment } from '@temporalio/testing';
 import type { ClientInterceptors, WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client';
 import { DefaultLogger, Runtime, Worker, makeTelemetryFilterString } from '@temporalio/worker';
 import type { Attention } from '../../src/domain/step-ports.ts';
+import type { Decision } from '../../src/domain/order-ports.ts';
 import type { DecisionAction } from '../../src/domain/steps.ts';
 import { workflowIdOf } from '../../src/domain/steps.ts';
 import type { Metrics } from '../../src/telemetry/metrics.ts';
@@ -265,9 +266,17 @@ export class Story {
   async decide(attentionId: string, action: DecisionAction, correction?: Correction): Promise<void> {
     this.#decisions += 1;
     const decisionId = `d${this.#decisions}`;
+    const auditId = `audit-${decisionId}`;
+    this.world.store.recordedDecisions.set(decisionId, auditId);
+    await this.tell({ attentionId, decisionId, action, auditId }, correction);
+  }
+
+  /** Tells the workflow of a decision, recorded or not. */
+  async tell(decision: Decision, correction?: Correction): Promise<void> {
+    const { decisionId } = decision;
     if (correction !== undefined) this.world.store.corrections.set(decisionId, correction);
     await this.handle.executeUpdate(decideUpdate, {
-      args: [{ attentionId, decisionId, action }],
+      args: [decision],
       updateId: decisionId,
     });
   }

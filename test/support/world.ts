@@ -235,6 +235,7 @@ export class World {
         cancelFulfillment: 'cancelFulfillment',
         withdrawCancellation: 'withdrawCancellation',
         correct: 'correct',
+        checkDecision: 'checkDecision',
         openAttention: 'openAttention',
         closeAttention: 'closeAttention',
         finish: 'finish',

@@ -203,6 +203,40 @@ describe('an order that is parked', () => {
     await again.story.end();
   });
 
+  test('refuses a decision that nobody recorded, whoever sends it, and takes the recorded one', async () => {
+    const { story, attention } = await park(ways.book);
+    const { attentionId } = attention;
+    const forged = { attentionId, decisionId: 'forged', action: 'retry' } as const;
+    expect(await refusalOf(story.tell(forged))).toBe('decision_not_allowed');
+    expect(await refusalOf(story.tell({ ...forged, auditId: 'audit-of-another' }))).toBe('decision_not_allowed');
+    await story.decide(attentionId, 'retry');
+    await story.carry();
+    await story.end();
+  });
+
+  test('takes one decision about an attention, however long the store takes to look it up', async () => {
+    const { story, attention } = await park(ways.book);
+    story.world.script('checkDecision', held('store_unavailable'));
+    const first = story.decide(attention.attentionId, 'retry');
+    await story.world.holds();
+    expect(await refusalOf(story.decide(attention.attentionId, 'cancel'))).toBe('attention_stale');
+    story.world.release();
+    await first;
+    await story.carry();
+    expect((await story.end()).status).toBe('completed');
+  });
+
+  test('refuses a decision whose attention closes while the store looks it up', async () => {
+    const { story, attention } = await park(ways.book);
+    story.world.script('checkDecision', held('store_unavailable'));
+    const decided = refusalOf(story.decide(attention.attentionId, 'retry'));
+    await story.world.holds();
+    await story.cancel();
+    story.world.release();
+    expect(await decided).toBe('attention_stale');
+    expect((await story.end()).status).toBe('cancelled');
+  });
+
   test('knows an attention as soon as anybody can see it', async () => {
     const { story, attention } = await (async () => {
       const begun = await shop().begin({

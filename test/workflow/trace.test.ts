@@ -144,6 +144,7 @@ describe("an order's activities", () => {
     const decided = only(spans, 'update decide');
     expect([decided.traceId, decided.parentId]).toEqual([decision.traceId, decision.spanId]);
     expect(below(spans, decided)).toEqual([
+      'activity checkDecision',
       'activity closeAttention',
       'activity undoBook',
       'activity cancelFulfillment',

@@ -1,10 +1,10 @@
 import { sql } from 'kysely';
 import type { NewEvent } from './change.ts';
 import { DomainFailure } from '../../domain/failures.ts';
-import type { NextGeneration, Orders, StepRef } from '../../domain/step-ports.ts';
+import type { NextGeneration, Orders, RecordedDecision, StepRef } from '../../domain/step-ports.ts';
 import { closeAttention, closeOpenAttentions, openAttention } from './attentions.ts';
 import { changeOrder, type LockedOrder } from './change.ts';
-import type { Database } from './database.ts';
+import type { Database, Queries } from './database.ts';
 import { findFulfillment, listFulfillments, moveFulfillment } from './fulfillments.ts';
 import { ownStep } from './step.ts';
 import { moveStock } from './stock-levels.ts';
@@ -25,6 +25,7 @@ export function postgresOrders(db: Database): Orders {
     correct: async (ref) => {
       await ownStep(db, ref, (order) => correct(order, ref));
     },
+    checkDecision: (decision) => db.read((queries) => checkDecision(queries, decision)),
     openAttention: step((order, ref: Parameters<Orders['openAttention']>[0]) => openAttention(order, ref)),
     closeAttention: step(
       (order, ref: Parameters<Orders['closeAttention']>[0]) => closeAttention(order, ref.attentionId, ref.how),
@@ -32,6 +33,22 @@ export function postgresOrders(db: Database): Orders {
     ),
     finish: step(finish),
   };
+}
+
+async function checkDecision(
+  queries: Queries,
+  { orderId, attentionId, decisionId, action, auditId }: RecordedDecision,
+): Promise<void> {
+  const { rows } = await sql`
+    select 1 from decisions d join audit_log a on a.id = d.audit_id
+    where d.id = ${decisionId} and d.order_id = ${orderId} and d.attention_id = ${attentionId}
+      and d.action = ${action} and a.id = ${auditId} and a.outcome = 'allowed' and a.action = 'decideOrder'
+      and a.subject = ${`/v1/orders/${orderId}/decisions`}`.execute(queries);
+  if (rows.length > 0) return;
+  throw new DomainFailure(
+    'decision_not_allowed',
+    `decision '${decisionId}' about attention '${attentionId}' is not recorded as one that somebody was allowed to take`,
+  );
 }
 
 type Ref<Method extends keyof Orders> = Parameters<Orders[Method]>[0];
