@@ -50,6 +50,8 @@ export interface FailureOptions extends ErrorOptions {
   /** How long the other side asked us to wait, in milliseconds. */
   readonly retryAfterMs?: number;
   readonly errors?: readonly InputError[];
+  /** The call was not even made, as where no connection came to be: nothing can have happened. */
+  readonly nothingSent?: boolean;
 }
 
 /** The one failure type of the domain. `message` is safe to show to the caller and says what to do. */
@@ -58,12 +60,14 @@ export class DomainFailure extends Error {
   readonly code: FailureCode;
   readonly retryAfterMs: number | undefined;
   readonly errors: readonly InputError[];
+  readonly nothingSent: boolean;
 
   constructor(code: FailureCode, message: string, options: FailureOptions = {}) {
     super(message, options);
     this.code = code;
     this.retryAfterMs = options.retryAfterMs;
     this.errors = options.errors ?? [];
+    this.nothingSent = options.nothingSent ?? (code === 'breaker_open' || code === 'bulkhead_full');
   }
 }
 

@@ -4,6 +4,12 @@
  */
 import type { Address, Attempt, StepRef, UndoRef } from './step-ports.ts';
 
+/**
+ * The longest that one attempt at a provider may last. What was asked of it is decided after this: an undo that found
+ * nothing looks again, and a payment may go to another gateway.
+ */
+export const LONGEST_ATTEMPT_MS = 15_000;
+
 export interface PaymentRequest {
   readonly orderId: string;
   readonly amountMinor: number;
@@ -54,6 +60,41 @@ export interface PaymentGateway {
     key: string,
     attempt: Attempt,
   ): Promise<AuthorizeOutcome | CaptureOutcome | VoidOutcome | RefundOutcome | undefined>;
+}
+
+/** One payment gateway of several that a key went to, or was about to. */
+export interface PaymentRoute {
+  readonly provider: string;
+  /** Known to have had no effect: never sent, or asked for after its last attempt was over. */
+  readonly cleared: boolean;
+  /** The last attempt that may have been sent there is over, by the store's clock. */
+  readonly isOver: boolean;
+  /** Those that may have been sent there. */
+  readonly attempts: readonly string[];
+}
+
+/**
+ * Which of several payment gateways each key is with. At most one of a key's routes is not cleared, so that no two
+ * gateways are ever asked for the same money.
+ */
+export interface PaymentRoutes {
+  /**
+   * Commits that `key` is about to be sent, and says where to: to where it may have been sent before, else to the first
+   * of `providers` that it was not with yet, else to the one that it was with longest ago. `isNew`: it was not there
+   * before.
+   */
+  open(
+    key: string,
+    orderId: string,
+    providers: readonly string[],
+  ): Promise<{ readonly provider: string; readonly attempt: string; readonly isNew: boolean }>;
+  /** That attempt was not sent after all. True if no other may have been, which clears the route. */
+  withdraw(key: string, route: { readonly provider: string; readonly attempt: string }): Promise<boolean>;
+  find(key: string): Promise<readonly PaymentRoute[]>;
+  /** The provider knows nothing of the key after all attempts of `seen` were over; does nothing if there is another. */
+  clear(key: string, seen: PaymentRoute): Promise<void>;
+  /** A key that was requested and has no route may have been sent to `provider`, by whoever keeps no routes. */
+  suspect(key: string, provider: string): Promise<void>;
 }
 
 export interface ShipmentRequest {

@@ -9,12 +9,8 @@ import {
   sleep,
 } from '@temporalio/workflow';
 import type { Activities } from '../activities/activities.ts';
+import { LONGEST_ATTEMPT_MS } from '../domain/provider-ports.ts';
 
-/**
- * The longest that one attempt at a provider may last. An undo that found nothing looks again after this.
- * The call itself is aborted earlier, so that its outcome can still be recorded.
- */
-export const LONGEST_ATTEMPT_MS = 15_000;
 /** A provider that is away for longer than this parks the step; it is tried on in the background all the same. */
 const PROVIDER_PATIENCE = '24 hours';
 /** Caps every wait between attempts: at least the longest Retry-After that the activities honor. */
@@ -39,6 +35,7 @@ export const own: Room = {
 export const provider: Room = {
   local: proxyLocalActivities<Activities>({ startToCloseTimeout: '2s', retry: once }),
   durable: proxyActivities<Activities>({
+    // The call itself is aborted earlier, so that its outcome can still be recorded.
     startToCloseTimeout: LONGEST_ATTEMPT_MS,
     scheduleToCloseTimeout: PROVIDER_PATIENCE,
     retry: patient,

@@ -1,8 +1,8 @@
 import { CancellationScope, sleep } from '@temporalio/workflow';
 import type { Activities } from '../activities/activities.ts';
-import type { UndoOutcome } from '../domain/provider-ports.ts';
+import { LONGEST_ATTEMPT_MS, type UndoOutcome } from '../domain/provider-ports.ts';
 import type { StepName } from '../domain/steps.ts';
-import { LONGEST_ATTEMPT_MS, provider } from './activity-options.ts';
+import { provider } from './activity-options.ts';
 import { SKIPPED, perform } from './perform.ts';
 import type { Run } from './run.ts';
 

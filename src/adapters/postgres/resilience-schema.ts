@@ -54,12 +54,13 @@ export interface ResilienceTables {
     to_state: BreakerState;
     cause: string;
   };
-  rates: { caller: string; tokens: number; filled_at: Generated<Date> };
+  rates: { caller: string; tokens: number; leased: Generated<number>; filled_at: Generated<Date> };
   payment_routes: {
     key: string;
     provider: string;
     order_id: string;
     sent_at: Generated<Date>;
+    attempts: string[];
     cleared_at: Date | null;
   };
   shipping_rates: {

@@ -83,6 +83,8 @@ create index breaker_transitions_newest on breaker_transitions (name, id desc);
 create unlogged table rates (
   caller text collate "C" primary key,
   tokens double precision not null,
+  -- What the last lease took: before PostgreSQL 18 a statement returns no more than the new row.
+  leased int not null default 0,
   filled_at timestamptz(6) not null default clock_timestamp()
 );
 
@@ -91,11 +93,16 @@ create table payment_routes (
   key text collate "C" not null,
   provider text collate "C" not null,
   order_id text collate "C" not null references orders,
+  -- Of the last attempt.
   sent_at timestamptz(3) not null default clock_timestamp(),
-  -- The provider was asked after the longest attempt and knows nothing of the key.
+  -- Those that may have been sent.
+  attempts text[] not null,
+  -- Nothing was sent, or the provider was asked after the longest attempt and knows nothing of the key.
   cleared_at timestamptz(3),
   primary key (key, provider)
 );
+-- No key is with two of them.
+create unique index payment_routes_at_one on payment_routes (key) where cleared_at is null;
 
 -- The last rates that the carrier quoted, for when it does not answer.
 create table shipping_rates (
@@ -117,6 +124,24 @@ create table erasures (
   reason text not null,
   at timestamptz(3) not null default clock_timestamp()
 );
+
+create index erasures_by_customer on erasures (customer_hash);
+
+-- Whoever is forgotten is forgotten in what happened, too: the words go. Ids, times, numbers and amounts stay.
+create function refuse_rewriting_but_words() returns trigger language plpgsql as $$
+begin
+  if tg_op = 'UPDATE' and current_setting('evenkeel.erasing', true) = 'on'
+    and to_jsonb(new) - '{body,code}'::text[] = to_jsonb(old) - '{body,code}'::text[]
+    and exists (select 1 from orders where id = new.order_id and erased_at is not null)
+  then return new; end if;
+  raise exception '% is append-only', tg_table_name using errcode = 'restrict_violation';
+end $$;
+drop trigger append_only on events;
+create trigger append_only before update or delete on events
+  for each row execute function refuse_rewriting_but_words();
+drop trigger append_only on payment_entries;
+create trigger append_only before update or delete on payment_entries
+  for each row execute function refuse_rewriting_but_words();
 
 alter table orders add column email text;
 alter table orders add column erased_at timestamptz(3);
