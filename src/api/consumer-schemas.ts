@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ConsumerDetails, ConsumerView, ConsumerWithSecret } from '../domain/consumer-ports.ts';
 import {
+  type ConsumerTarget,
   consumerModes,
   consumerStates,
   DEFAULT_MAX_IN_FLIGHT,
@@ -10,7 +11,7 @@ import {
 import { eventTypes } from '../domain/events.ts';
 import { eventSchemas } from './event-schemas.ts';
 import { jsonProblem } from './json.ts';
-import { audit, instant, named, text, word } from './schemas.ts';
+import { audit, email, instant, named, text, word } from './schemas.ts';
 
 // ---- Requests -----------------------------------------------------------------------------------------------------
 
@@ -53,6 +54,22 @@ const amqp = z.strictObject({
   routingKey: word(255).nullable().default(null).describe("Without one, the event's type is the key"),
 });
 
+/** An address alone or behind a name; no quotes, so that what the header says is what stands here. */
+const sender = z
+  .string()
+  .max(320)
+  .regex(
+    // oxlint-disable-next-line no-control-regex -- control characters are what may end a header
+    /^(?:[^\u0000-\u001f\u007f-\u009f"<>(),:;@\\[\]]+ <[^\s<>]+>|[^\s<>]+)$/,
+    'must be an e-mail address, or a name and one: Shop <shop@example.com>',
+  )
+  .refine((value) => email.safeParse(/<(.*)>$/.exec(value)?.[1] ?? value).success, 'must hold an e-mail address')
+  .refine((value) => jsonProblem(value) === undefined, { error: ({ input }) => jsonProblem(input) });
+
+const mail = z.strictObject({
+  from: sender.nullable().default(null).describe('Sender of the mails; without one EVENKEEL_MAIL_FROM is it'),
+});
+
 /** The parser of URLs would drop some of what is refused here, and encode or keep the rest. */
 const endpoint = z
   .string()
@@ -66,32 +83,51 @@ const fields = {
   name: text(100),
   url: endpoint,
   amqp: amqp.describe('An exchange of the RabbitMQ that Evenkeel is configured with'),
+  mail: mail.describe('The customer of each order, by mail, where the order has an `email`'),
   types: z.array(pattern).min(1).max(50).describe('Types of event; `*` stands for any run of characters'),
   filter,
   maxInFlight: z.int().min(1).max(1_000).describe('Deliveries under way at a time, over all workers'),
   enabled: z.boolean().describe('Deliveries of a consumer that is not enabled are held, not dropped'),
 };
 
-const oneTarget = 'goes with no url beside it: a consumer has one target';
+interface Targets {
+  readonly url?: unknown;
+  readonly amqp?: unknown;
+  readonly mail?: unknown;
+}
+
+/** The kinds of target that a body names. */
+function targetsOf(body: Targets): readonly string[] {
+  return (['url', 'amqp', 'mail'] as const).filter((kind) => body[kind] !== undefined);
+}
+
+function refuseSeveralTargets(body: Targets, context: z.RefinementCtx): void {
+  const [first, ...others] = targetsOf(body);
+  for (const other of others) {
+    context.addIssue({
+      code: 'custom',
+      path: [other],
+      message: `goes with no ${first} beside it: a consumer has one target`,
+    });
+  }
+}
 
 export const newConsumer = z
   .strictObject({
     name: fields.name,
     url: fields.url.optional(),
     amqp: fields.amqp.optional(),
+    mail: fields.mail.optional(),
     types: fields.types,
     filter: fields.filter.nullable().default(null),
     maxInFlight: fields.maxInFlight.default(DEFAULT_MAX_IN_FLIGHT),
     enabled: fields.enabled.default(true),
     ...audit,
   })
-  .refine(({ url, amqp: exchange }) => url === undefined || exchange === undefined, {
-    path: ['amqp'],
-    message: oneTarget,
-  })
-  .refine(({ url, amqp: exchange }) => url !== undefined || exchange !== undefined, {
+  .superRefine(refuseSeveralTargets)
+  .refine((body) => targetsOf(body).length > 0, {
     path: ['url'],
-    message: 'is missing; give a url, or amqp for an exchange',
+    message: 'is missing; give a url, amqp for an exchange, or mail for the customers',
   });
 named.add(newConsumer, { id: 'NewConsumer' });
 
@@ -100,16 +136,14 @@ export const consumerChange = z
     name: fields.name.optional(),
     url: fields.url.optional(),
     amqp: fields.amqp.optional(),
+    mail: fields.mail.optional(),
     types: fields.types.optional(),
     filter: fields.filter.nullable().optional(),
     maxInFlight: fields.maxInFlight.optional(),
     enabled: fields.enabled.optional(),
     ...audit,
   })
-  .refine(({ url, amqp: exchange }) => url === undefined || exchange === undefined, {
-    path: ['amqp'],
-    message: oneTarget,
-  })
+  .superRefine(refuseSeveralTargets)
   .refine(
     ({ actor: _actor, reason: _reason, ...change }) => Object.values(change).some((value) => value !== undefined),
     {
@@ -126,6 +160,7 @@ const consumerShape = {
   name: z.string(),
   url: z.string().optional(),
   amqp: z.object({ exchange: z.string(), routingKey: z.string().nullable() }).optional(),
+  mail: z.object({ from: z.string().nullable() }).optional(),
   types: z.array(z.string()),
   filter: z.record(z.string(), z.unknown()).nullable(),
   maxInFlight: z.int(),
@@ -198,9 +233,7 @@ export function shownConsumer(view: ConsumerView): z.output<typeof consumer> {
   return {
     id,
     name,
-    ...(target.kind === 'http'
-      ? { url: target.url }
-      : { amqp: { exchange: target.exchange, routingKey: target.routingKey } }),
+    ...shownTarget(target),
     types: [...types],
     filter: only,
     maxInFlight,
@@ -212,6 +245,12 @@ export function shownConsumer(view: ConsumerView): z.output<typeof consumer> {
     createdAt,
     formerSecretValidUntil,
   };
+}
+
+function shownTarget(target: ConsumerTarget): Pick<z.output<typeof consumer>, 'url' | 'amqp' | 'mail'> {
+  if (target.kind === 'http') return { url: target.url };
+  const { kind, ...settings } = target;
+  return { [kind]: settings };
 }
 
 export function shownWithSecret(view: ConsumerWithSecret): z.output<typeof consumerWithSecret> {

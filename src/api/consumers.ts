@@ -219,14 +219,18 @@ async function requireVersion(deps: ApiDeps, id: string, condition: number | 'ne
 
 /** The target that a body names, if any. Throws `invalid_input` for one that nothing can be sent to from here. */
 function requireTarget(
-  { webhookNetworks, hasBroker }: ApiDeps,
-  { url, amqp }: Pick<z.output<typeof consumerChange>, 'url' | 'amqp'>,
+  { webhookNetworks, hasBroker, hasMailServer }: ApiDeps,
+  { url, amqp, mail }: Pick<z.output<typeof consumerChange>, 'url' | 'amqp' | 'mail'>,
 ): ConsumerTarget | undefined {
   if (url !== undefined) {
     const problem = targetProblem(url, webhookNetworks);
     if (problem !== undefined) throw badTarget('/url', problem);
     // As it is sent to, so that one place has one spelling.
     return { kind: 'http', url: new URL(url).href };
+  }
+  if (mail !== undefined) {
+    if (hasMailServer) return { kind: 'mail', ...mail };
+    throw badTarget('/mail', 'cannot be used: the operator must set SMTP_URL to a mail server first');
   }
   if (amqp === undefined) return undefined;
   if (!hasBroker) throw badTarget('/amqp', 'cannot be used: the operator must set AMQP_URL to a RabbitMQ first');

@@ -45,6 +45,8 @@ export interface ApiDeps extends SloApiDeps, AccessDeps {
   readonly webhookNetworks: readonly string[];
   /** Whether a RabbitMQ is configured, so that consumers may be reached over it. */
   readonly hasBroker: boolean;
+  /** The same of a mail server. Absent: there is none. */
+  readonly hasMailServer?: boolean;
   readonly readiness: readonly ReadinessCheck[];
   /** Absent: callbacks are refused. */
   readonly carrierSecret: string | undefined;

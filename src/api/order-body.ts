@@ -4,7 +4,7 @@ import { DomainFailure } from '../domain/failures.ts';
 import type { NewOrder } from '../domain/order-ports.ts';
 import { canonicalJson, JsonSyntaxError, parseJson } from './json.ts';
 import { ApiProblem } from './problems.ts';
-import { address, currency, named, paymentToken, sku, word } from './schemas.ts';
+import { address, currency, email, named, paymentToken, sku, word } from './schemas.ts';
 import { validate } from './validate.ts';
 
 /** The body of `POST /v1/orders`. */
@@ -17,6 +17,7 @@ export const newOrder = z.strictObject({
     .max(1_000),
   payment: z.strictObject({ token: paymentToken }),
   shippingAddress: address,
+  email: email.optional().describe('Where mails about the order go, if any are sent; nothing else is done with it'),
 });
 named.add(newOrder, { id: 'NewOrder' });
 

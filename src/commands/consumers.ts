@@ -7,7 +7,7 @@ import { withVerbs } from './verbs.ts';
 
 const HELP = `usage: evenkeel consumers [list] [options]
        evenkeel consumers show|ping|pause|resume|enable|delete CONSUMER [options]
-       evenkeel consumers add --name NAME --url URL --types TYPES [options]
+       evenkeel consumers add --name NAME --url URL|--exchange NAME|--mail --types TYPES [options]
 
 Who gets events, and how each of them does. CONSUMER is a name or an id.
 
@@ -29,6 +29,8 @@ Of add:
   --url URL             where its webhooks go
   --exchange NAME       in place of --url: an exchange of Evenkeel's RabbitMQ
   --routing-key KEY     with --exchange: one key for all (the type of the event)
+  --mail                in place of --url: the customers themselves, by mail
+  --from SENDER         with --mail: who writes (EVENKEEL_MAIL_FROM)
   --types TYPES         which, with commas between them; * stands for any run of characters
   --filter JSON         only events whose envelope contains all of this
   --max-in-flight N     deliveries under way at a time

@@ -6,7 +6,7 @@ export function createSender(senders: Readonly<Record<ConsumerTarget['kind'], Ev
   return {
     send: (event, to, attempt) => senders[to.target.kind].send(event, to, attempt),
     async close() {
-      await Promise.all([senders.http.close(), senders.amqp.close()]);
+      await Promise.all(Object.values(senders).map((sender) => sender.close()));
     },
   };
 }

@@ -1,11 +1,13 @@
 /** Who gets which events, and over what. */
 import { eventTypes } from './events.ts';
 
-/** An HTTP endpoint that gets signed webhooks, or an exchange of the configured RabbitMQ. */
+/** An HTTP endpoint that gets signed webhooks, an exchange of the configured RabbitMQ, or the customers themselves. */
 export type ConsumerTarget =
   | { readonly kind: 'http'; readonly url: string }
   /** Without a routing key, the event's type is the key. */
-  | { readonly kind: 'amqp'; readonly exchange: string; readonly routingKey: string | null };
+  | { readonly kind: 'amqp'; readonly exchange: string; readonly routingKey: string | null }
+  /** Mails to the customer of each event's order. Without a `from`, the configured sender is it. */
+  | { readonly kind: 'mail'; readonly from: string | null };
 
 /**
  * What people, or the consumer itself by 410, want: `paused` for a while, `disabled` until somebody enables it. In both

@@ -25,6 +25,12 @@ export interface Destination {
   readonly secrets: readonly string[];
 }
 
+/** Whom the mails about an order go to. */
+export interface Recipients {
+  /** Undefined where no address was given, or it was erased since. Throws `store_unavailable`. */
+  find(orderId: string): Promise<string | undefined>;
+}
+
 /** Sends one event to one consumer, once. */
 export interface EventSender {
   /** Never throws for what the other side or the network does: that is the result. Gives up when `signal` fires. */

@@ -17,7 +17,13 @@ export type FailureCause =
   | 'broker_unavailable'
   /** The broker took the message and found no queue for it. */
   | 'unroutable'
-  | 'broker_refused';
+  | 'broker_refused'
+  /** The mail server refused this mail or its recipient: 5xx for good, 4xx for now, as a full or a greylisted mailbox. */
+  | `smtp_${number}`
+  /** The mail server takes no mail from us at the moment: it is overloaded, does not let us in, or is not configured. */
+  | 'mail_unavailable'
+  /** The mail server refused by its rules, and says not of whom: of this mail, or of us. */
+  | 'mail_refused';
 
 /** Why a delivery lies among the dead letters: its last failure, or that its consumer was deleted. */
 export type DeadCause = FailureCause | 'consumer_deleted';
@@ -64,7 +70,7 @@ export type Verdict =
     };
 
 /** Answers that mean "not now" and make all of the consumer's deliveries wait. */
-const overloaded: ReadonlySet<string> = new Set(['http_429', 'http_502', 'http_503', 'http_504']);
+const overloaded: ReadonlySet<string> = new Set(['http_429', 'http_502', 'http_503', 'http_504', 'mail_unavailable']);
 const unreachable: ReadonlySet<string> = new Set([
   'dns_failed',
   'connection_refused',
@@ -78,6 +84,11 @@ const unreachable: ReadonlySet<string> = new Set([
  * answers in its stead. Only what the consumer does with others tells them apart.
  */
 const ambiguous: ReadonlySet<string> = new Set(['http_502', 'http_503', 'http_504', 'connection_broken']);
+
+/** What a mail server says of one recipient or one mail, and of nothing else. */
+const ofThisMail = /^smtp_/;
+/** Said again however often it is asked: to ask is what a mail server takes a sender of spam by. */
+const forGood = /^smtp_5/;
 
 /** What is known of a delivery and its consumer when an attempt begins. */
 export interface Judged {
@@ -99,6 +110,10 @@ export interface Judged {
  * And an outage of any length sends nothing to the dead letters: what it does to a connection, or says of being
  * overloaded, is one strike at most, for what is under way as it begins; any other failure is known for trouble after
  * `TROUBLE_FAILURES`, however quiet the consumer. That holds as long as `maxStrikes` is more than these.
+ *
+ * A mailbox is not the consumer, which is the mail server: what that says of one recipient is about the event alone,
+ * whatever the consumer's state. A mailbox that does not exist is a dead letter at once, one that is full after as many
+ * attempts as any other failure, within half a day.
  */
 export function judge(delivery: Judged, result: AttemptResult, policy: DeliveryPolicy, random: number): Verdict {
   if (result.outcome === 'delivered') return { next: 'delivered' };
@@ -106,7 +121,8 @@ export function judge(delivery: Judged, result: AttemptResult, policy: DeliveryP
   const gone = cause === 'http_410';
   const saysLater = overloaded.has(cause);
   const asked = result.retryAfterMs === null ? null : Math.min(result.retryAfterMs, policy.longestRetryAfterMs);
-  const isStrike = delivery.mode !== 'probing' && !gone && mayBeTheEvent(delivery, cause, asked !== null);
+  const isStrike =
+    ofThisMail.test(cause) || (delivery.mode !== 'probing' && !gone && mayBeTheEvent(delivery, cause, asked !== null));
   const strikes = delivery.strikes + (isStrike ? 1 : 0);
   // The beginning of an outage alone kills nothing, even where one strike is enough.
   const isLast = strikes >= policy.maxStrikes && (delivery.strikes > 0 || !(saysLater || ambiguous.has(cause)));
@@ -115,7 +131,7 @@ export function judge(delivery: Judged, result: AttemptResult, policy: DeliveryP
   // What is the consumer's doing says nothing about how long this event should wait.
   const ownDelayMs = backoff(isStrike ? strikes : 1, policy, random);
   return {
-    next: isStrike && isLast ? 'dead' : 'retry',
+    next: forGood.test(cause) || (isStrike && isLast) ? 'dead' : 'retry',
     cause,
     strikes,
     delayMs: Math.max(asked ?? 0, ownDelayMs),
@@ -134,9 +150,9 @@ function mayBeTheEvent({ mode, isWatched, workedSince }: Judged, cause: FailureC
 
 function blameFor(cause: FailureCause): 'nothing' | 'answer' | 'connection' {
   // 410 has its own consequence.
-  if (cause === 'http_410') return 'nothing';
+  if (cause === 'http_410' || ofThisMail.test(cause)) return 'nothing';
   // Two that had no answer in time are as many as two that found nobody, and each took as long as is allowed.
-  return unreachable.has(cause) || cause === 'timeout' ? 'connection' : 'answer';
+  return unreachable.has(cause) || cause === 'timeout' || cause === 'mail_unavailable' ? 'connection' : 'answer';
 }
 
 /** The wait after the `strikes`-th failure, in ms, at least 1: exponential by four, half of it jitter (`random` in [0, 1)). */

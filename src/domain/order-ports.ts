@@ -35,6 +35,8 @@ export interface NewOrder {
   readonly items: readonly { readonly sku: string; readonly quantity: number }[];
   readonly payment: { readonly token: string };
   readonly shippingAddress: Address;
+  /** Where mails about it go; without one there are none. */
+  readonly email?: string | undefined;
 }
 
 export interface Idempotency {

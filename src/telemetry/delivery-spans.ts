@@ -14,7 +14,7 @@ export function tracedSender(sender: EventSender, tracing: Tracing): EventSender
       const { traceparent, correlationid } = JSON.parse(event.body) as Envelope;
       const { consumerId, target } = destination;
       const options = {
-        kind: target.kind === 'http' ? ('client' as const) : ('producer' as const),
+        kind: target.kind === 'amqp' ? ('producer' as const) : ('client' as const),
         attributes: {
           'evenkeel.event.id': event.eventId,
           'evenkeel.consumer.id': consumerId,
@@ -25,7 +25,7 @@ export function tracedSender(sender: EventSender, tracing: Tracing): EventSender
       };
       return tracing.span(`deliver ${event.type}`, options, async (span) => {
         const result = await sender.send(event, destination, attempt);
-        span.note({ 'http.response.status_code': result.status ?? undefined });
+        if (target.kind === 'http') span.note({ 'http.response.status_code': result.status ?? undefined });
         if (result.outcome === 'failed') span.fail(result.cause ?? '_OTHER');
         return result;
       });
@@ -40,7 +40,7 @@ interface Envelope {
   readonly correlationid?: string;
 }
 
-/** Path and query of a webhook are the consumer's own business, and may be its secret. */
+/** Path and query of a webhook are the consumer's own business, and may be its secret; who gets a mail is nobody's here. */
 function aboutTarget(target: ConsumerTarget, eventType: string): SpanAttributes {
   if (target.kind === 'http') {
     const url = URL.parse(target.url);
@@ -51,6 +51,7 @@ function aboutTarget(target: ConsumerTarget, eventType: string): SpanAttributes 
       'server.port': port === '' ? undefined : Number(port),
     };
   }
+  if (target.kind === 'mail') return {};
   return {
     'messaging.system': 'rabbitmq',
     'messaging.operation.name': 'publish',

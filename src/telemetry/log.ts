@@ -23,6 +23,7 @@ const secrets = [
   'cookie',
   'address',
   'shippingAddress',
+  'email',
   'name',
   'line1',
   'line2',

@@ -154,13 +154,15 @@ describe('what is sent', () => {
       send: () => Promise.reject(new Error(`sent by ${name}`)),
       close: async () => void calls.push(`${name} closed`),
     });
-    const sender = createSender({ http: named('http'), amqp: named('amqp') });
+    const sender = createSender({ http: named('http'), amqp: named('amqp'), mail: named('mail') });
     const target = { kind: 'amqp', exchange: 'e', routingKey: null } as const;
     const attempt = { signal: never() };
     await expect(sender.send(newEvent(), to('https://x/'), attempt)).rejects.toThrow('sent by http');
     await expect(sender.send(newEvent(), { ...to(''), target }, attempt)).rejects.toThrow('sent by amqp');
+    const customers = { kind: 'mail', from: null } as const;
+    await expect(sender.send(newEvent(), { ...to(''), target: customers }, attempt)).rejects.toThrow('sent by mail');
     await sender.close();
-    expect(calls.toSorted()).toEqual(['amqp closed', 'http closed']);
+    expect(calls.toSorted()).toEqual(['amqp closed', 'http closed', 'mail closed']);
   });
 });
 

@@ -139,6 +139,7 @@ async function insertOrder(
       total_minor: totalMinor,
       payment_token: order.payment.token,
       shipping_address: JSON.stringify(order.shippingAddress),
+      email: order.email ?? null,
       event_sequence: 1,
       created_at: sql`clock_timestamp()`,
       updated_at: sql`clock_timestamp()`,

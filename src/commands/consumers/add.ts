@@ -13,6 +13,8 @@ export const add: Run = async (args, io) => {
     url: { type: 'string' },
     exchange: { type: 'string' },
     'routing-key': { type: 'string' },
+    mail: { type: 'boolean' },
+    from: { type: 'string' },
     types: { type: 'string', multiple: true },
     filter: { type: 'string' },
     'max-in-flight': { type: 'string' },
@@ -21,18 +23,29 @@ export const add: Run = async (args, io) => {
     json: { type: 'boolean' },
   });
   if (positionals[0] !== undefined) throw new UsageError(`'${positionals[0]}' means nothing here`);
-  const { name, url, exchange, 'routing-key': routingKey, filter, 'max-in-flight': maxInFlight } = values;
+  const {
+    name,
+    url,
+    exchange,
+    'routing-key': routingKey,
+    mail = false,
+    from,
+    filter,
+    'max-in-flight': maxInFlight,
+  } = values;
   const types = (values.types ?? []).flatMap((some) => some.split(',')).map((one) => one.trim());
   if (name === undefined) throw new UsageError('--name is missing');
   if (types.length === 0) throw new UsageError("--types is missing; '*' is all of them");
-  if ((url === undefined) === (exchange === undefined)) {
-    throw new UsageError('say either --url, where its webhooks go, or --exchange; where the API is says --api');
+  if ([url !== undefined, exchange !== undefined, mail].filter(Boolean).length !== 1) {
+    throw new UsageError('say either --url, where its webhooks go, --exchange or --mail; where the API is says --api');
   }
   if (routingKey !== undefined && exchange === undefined) throw new UsageError('--routing-key goes with --exchange');
+  if (from !== undefined && !mail) throw new UsageError('--from goes with --mail');
   const body = {
     name,
     ...(url === undefined ? {} : { url }),
     ...(exchange === undefined ? {} : { amqp: { exchange, ...(routingKey === undefined ? {} : { routingKey }) } }),
+    ...(mail ? { mail: from === undefined ? {} : { from } } : {}),
     types,
     ...(filter === undefined ? {} : { filter: jsonObject(filter) }),
     ...(maxInFlight === undefined ? {} : { maxInFlight: wholeNumber('max-in-flight', maxInFlight, 1, 1_000) }),
@@ -45,10 +58,10 @@ export const add: Run = async (args, io) => {
       io.stdout.write(`${JSON.stringify(made, null, 2)}\n`);
       return 0;
     }
-    const hint = `Keep the secret: nobody can show it again. 'evenkeel consumers ping ${made.id}' tries it out.`;
-    io.stdout.write(
-      `${printable(made.name)} is ${made.state}\nid      ${made.id}\nsecret  ${made.secret}\n\n${hint}\n`,
-    );
+    const hint = `'evenkeel consumers ping ${made.id}' tries it out.`;
+    // Mails are signed with nothing.
+    const secret = mail ? '\n' : `secret  ${made.secret}\n\nKeep the secret: nobody can show it again. `;
+    io.stdout.write(`${printable(made.name)} is ${made.state}\nid      ${made.id}\n${secret}${hint}\n`);
     return 0;
   });
 };

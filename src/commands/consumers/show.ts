@@ -41,8 +41,9 @@ function consumerText(consumer: ConsumerDetails, nowMs: number): string {
   return table(rows) + (failures.length === 0 ? '' : `\nLast failures\n${table(failures)}`);
 }
 
-function target({ url, amqp }: ConsumerDetails): string {
+function target({ url, amqp, mail }: ConsumerDetails): string {
   if (url !== undefined) return printable(url);
+  if (mail !== undefined) return `mail to customers${mail.from === null ? '' : `, from ${printable(mail.from)}`}`;
   const key = amqp?.routingKey ?? 'the type';
   return amqp === undefined ? '' : `exchange ${printable(amqp.exchange)}, routing key ${printable(key)}`;
 }
