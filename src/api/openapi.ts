@@ -26,7 +26,12 @@ export function openapiDocument(routes: readonly Route[], version: string): Json
     tags: tags.map((name) => ({ name })),
     paths,
     webhooks: webhooks(),
-    components: { schemas: componentSchemas() },
+    components: {
+      schemas: componentSchemas(),
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'An API key, or a token of the configured issuer' },
+      },
+    },
   };
 }
 
@@ -47,6 +52,7 @@ function operation(described: Route): Json {
     tags: [described.tag],
     summary: described.summary,
     ...(described.description === undefined ? {} : { description: described.description }),
+    ...security(described),
     ...(parameters.length > 0 ? { parameters } : {}),
     ...(described.body
       ? { requestBody: { required: !described.bodyOptional, content: jsonContent(described.body) } }
@@ -56,6 +62,11 @@ function operation(described: Route): Json {
       ...problemResponses(described.problems),
     },
   };
+}
+
+/** The permission is named as a role of the scheme, as OpenAPI 3.1 allows for bearer tokens. */
+function security({ access }: Route): Json {
+  return access === 'public' || access === 'signed' ? { security: [] } : { security: [{ bearer: [access] }] };
 }
 
 function parametersOf(schema: z.ZodObject, place: 'path' | 'query' | 'header'): readonly Json[] {

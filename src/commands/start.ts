@@ -8,6 +8,7 @@ import { ensureSearchAttributes } from '../adapters/temporal/search-attributes.t
 import { ensureUpkeepSchedule } from '../adapters/temporal/upkeep-schedule.ts';
 import { type App, UPKEEP_SCHEDULE_EVERY_MS } from '../app.ts';
 import { type Config, readConfig, requirePeers } from '../config.ts';
+import { ensureDevKey } from '../embedded/dev-key.ts';
 import { type Parts, startParts } from '../embedded/start-parts.ts';
 import { claimPort } from '../embedded/ports.ts';
 import { submitSamples } from '../samples.ts';
@@ -65,7 +66,8 @@ export const run: Run = async (args, io) => {
       const { client, namespace } = app.temporal;
       await ensureSearchAttributes(client, namespace);
       await ensureUpkeepSchedule(client, UPKEEP_SCHEDULE_EVERY_MS);
-      await Promise.race([serve(app, parts, { samples: words.samples, logFile }, io, say), parts.failed]);
+      const key = await ensureDevKey(config.EVENKEEL_DATA_DIR, app.apiKeys);
+      await Promise.race([serve(app, parts, { samples: words.samples, logFile, key }, io, say), parts.failed]);
     });
     return 0;
   } finally {
@@ -78,7 +80,7 @@ export const run: Run = async (args, io) => {
 async function serve(
   app: App & { readonly metricsUrl: string },
   parts: Parts,
-  { samples, logFile }: { samples: boolean; logFile: string },
+  { samples, logFile, key }: { samples: boolean; logFile: string; key: string },
   io: CommandIo,
   say: (line: string) => void,
 ): Promise<void> {
@@ -92,19 +94,21 @@ async function serve(
   if (parts.sandboxUrl) say(`  Sandbox       ${parts.sandboxUrl}   (pretend payment gateway and carrier)`);
   say(`  Metrics       ${app.metricsUrl}`);
   say(`  Log           ${logFile}`);
+  say(`  API key       ${join(app.config.EVENKEEL_DATA_DIR, 'dev-key')}   (an admin's; 'evenkeel keys' makes others)`);
   if (samples && isNew) {
-    const submitted = await submitSamples(api.url, io);
+    const submitted = await submitSamples(api.url, io, { text: key, from: 'the key of this start' });
     say(`\nThe store was empty: ${submitted} sample orders are on their way. Look at them with 'npx evenkeel orders'.`);
   }
-  say(`\nA first order:\n\n${firstOrder(api.url)}\n\nCtrl-C stops everything.`);
+  say(`\nA first order:\n\n${firstOrder(api.url, app.config.EVENKEEL_DATA_DIR)}\n\nCtrl-C stops everything.`);
   const stopping = api.stopped.then(() => worker.stopped);
   io.signal.addEventListener('abort', () => say('\nstopping: finishing what is in flight'), { once: true });
   // A worker that ends by itself ends the whole.
   await Promise.race([stopping, worker.stopped.then(() => stopping)]);
 }
 
-function firstOrder(url: string): string {
-  return `  curl -sS ${url}/v1/orders -H 'Content-Type: application/json' -H "Idempotency-Key: first-$RANDOM" -d '{
+function firstOrder(url: string, dataDir: string): string {
+  return `  curl -sS ${url}/v1/orders -H "Authorization: Bearer $(cat ${join(dataDir, 'dev-key')})" \\
+    -H 'Content-Type: application/json' -H "Idempotency-Key: first-$RANDOM" -d '{
     "customerId": "ada", "currency": "GBP",
     "items": [{"sku": "LANTERN-WHITE", "quantity": 2}],
     "payment": {"token": "tok_visa"},

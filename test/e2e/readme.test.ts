@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,22 +19,24 @@ async function blocks(): Promise<string[]> {
 test('every command of the README does what the README says, in its order', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'evenkeel-readme-'));
   onTestFinished(() => rm(folder, { recursive: true }));
-  let order = '';
+  await mkdir(join(folder, '.evenkeel'));
+  await writeFile(join(folder, '.evenkeel/dev-key'), `${stack().key}\n`, { mode: 0o600 });
+  let [key, order] = ['', ''];
   /** As a reader types it, in one shell after the other; a request that is refused fails. */
   const run = async (block: string): Promise<string> => {
     const script = [
       'set -euo pipefail',
-      `order='${order}'`,
+      `key='${key}' order='${order}'`,
       'curl() { command curl --fail-with-body "$@"; }',
       `npx() { [ "$1" = evenkeel ] && '${process.execPath}' '${root}/bin/evenkeel.js' "\${@:2}"; }`,
       block.replaceAll('http://127.0.0.1:8080', stack().url).replaceAll('/tmp/', `${folder}/`),
-      'echo; echo "order=$order"',
+      'echo; echo "key=$key order=$order"',
     ].join('\n');
     const { PATH, HOME } = process.env;
     const { EVENKEEL_HTTP_PORT } = stack().env;
     const shell = { cwd: folder, env: { PATH, HOME, EVENKEEL_HTTP_PORT }, timeout: 60_000 };
     const { stdout } = await promisify(execFile)('bash', ['-c', script], shell);
-    order = /order=(.*)\n$/.exec(stdout)?.[1] ?? '';
+    [, key = '', order = ''] = /key=(.*) order=(.*)\n$/.exec(stdout) ?? [];
     return stdout;
   };
   const [first = '', stuck = '', decide = '', cancel = '', file = '', ...others] = await blocks();
