@@ -107,7 +107,7 @@ async function serve(
 }
 
 function firstOrder(url: string, dataDir: string): string {
-  return `  curl -sS ${url}/v1/orders -H "Authorization: Bearer $(cat ${join(dataDir, 'dev-key')})" \\
+  return `  curl -sS ${url}/v1/orders -H "Authorization: Bearer $(cat '${join(dataDir, 'dev-key')}')" \\
     -H 'Content-Type: application/json' -H "Idempotency-Key: first-$RANDOM" -d '{
     "customerId": "ada", "currency": "GBP",
     "items": [{"sku": "LANTERN-WHITE", "quantity": 2}],

@@ -5,6 +5,7 @@
  * left out. Starts everything it needs, in a folder of its own; some ten minutes.
  */
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,11 +24,13 @@ const DOWN_MS = 60_000;
 
 class Running {
   readonly url: string;
+  readonly key: string;
   readonly sql: Client;
   readonly program: Program;
   readonly folder: string;
 
   constructor(url: string, sql: Client, program: Program, folder: string) {
+    this.key = readFileSync(join(folder, 'data/dev-key'), 'utf8').trim();
     this.url = url;
     this.sql = sql;
     this.program = program;
@@ -37,7 +40,7 @@ class Running {
   async request(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
     const response = await fetch(`${this.url}${path}`, {
       method,
-      headers: { 'content-type': 'application/json', ...headers },
+      headers: { authorization: `Bearer ${this.key}`, 'content-type': 'application/json', ...headers },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

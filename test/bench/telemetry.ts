@@ -18,6 +18,7 @@ import { migrate } from '../../src/adapters/postgres/migrate.ts';
 import { ensureSearchAttributes } from '../../src/adapters/temporal/search-attributes.ts';
 import { freePort } from '../../src/embedded/ports.ts';
 import { startParts } from '../../src/embedded/start-parts.ts';
+import { adminKey } from '../support/admin-key.ts';
 import { type Env, Program } from '../support/program.ts';
 import { callbackSecret, startSandbox } from '../support/sandbox.ts';
 import { startTestConsumer } from '../support/test-consumer.ts';
@@ -101,10 +102,11 @@ async function open(variant: Variant): Promise<Shop> {
   const programs = [new Program(['api'], env), new Program(['worker'], env)];
   await Promise.all([programs[0]?.start('evenkeel api listens'), programs[1]?.start('evenkeel worker runs')]);
   const scraping = variant === 'bare' ? undefined : setInterval(() => void scrape(programs), SCRAPE_MS);
+  const by = { authorization: `Bearer ${await adminKey(env.DATABASE_URL)}` };
   const request = async (method: string, path: string, body?: unknown, key = randomUUID()): Promise<unknown> => {
     const response = await fetch(`${api}${path}`, {
       method,
-      headers: { 'content-type': 'application/json', 'idempotency-key': key },
+      headers: { ...by, 'content-type': 'application/json', 'idempotency-key': key },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const text = await response.text();

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
@@ -60,19 +60,27 @@ async function start(...words: string[]) {
   };
 }
 
+/** As the commands on this machine do. */
+async function asAdmin(): Promise<{ authorization: string }> {
+  const key = await readFile(join(env['EVENKEEL_DATA_DIR'] ?? '', 'dev-key'), 'utf8');
+  return { authorization: `Bearer ${key.trim()}` };
+}
+
+const getJson = async (url: string): Promise<unknown> => (await fetch(url, { headers: await asAdmin() })).json();
+
 async function orders(api: string): Promise<OrderView[]> {
-  const { data } = (await (await fetch(`${api}/v1/orders?limit=200`)).json()) as { data: OrderView[] };
+  const { data } = (await getJson(`${api}/v1/orders?limit=200`)) as { data: OrderView[] };
   return data.toSorted((a, b) => (a.createdAt < b.createdAt ? -1 : 1));
 }
 
-const look = async (api: string, id: string) => (await (await fetch(`${api}/v1/orders/${id}`)).json()) as OrderView;
+const look = async (api: string, id: string) => (await getJson(`${api}/v1/orders/${id}`)) as OrderView;
 
 /** An order that the carrier has and does not move. */
 async function underWay({ api, sandbox }: { api: string; sandbox: SandboxClient }): Promise<string> {
   await sandbox.configure({ dispatchAfterMs: -1 });
   const posted = await fetch(`${api}/v1/orders`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', 'idempotency-key': newKey() },
+    headers: { ...(await asAdmin()), 'content-type': 'application/json', 'idempotency-key': newKey() },
     body: JSON.stringify(newOrder({ items: [{ sku: 'MUG-HEART', quantity: 1 }] })),
   });
   const { id } = (await posted.json()) as OrderView;
@@ -108,6 +116,9 @@ test('a newcomer sees every fate, and finds all as it was after Ctrl-C and after
     60_000,
     async () => byCustomer(await orders(first.api)),
   );
+
+  expect((await stat(join(env['EVENKEEL_DATA_DIR'] ?? '', 'dev-key'))).mode & 0o777).toBe(0o600);
+  expect((await fetch(`${first.api}/v1/orders`)).status).toBe(401);
 
   // The order that it prints to be copied.
   const printed = first.program.stdout.join('\n').split(/A first order:|Ctrl-C stops/)[1] ?? '';

@@ -3,14 +3,13 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { Pool, type QueryResultRow } from 'pg';
 import { afterAll, afterEach, beforeAll, inject } from 'vitest';
-import { postgresApiKeys } from '../../src/adapters/postgres/api-keys.ts';
-import { connect } from '../../src/adapters/postgres/database.ts';
 import { ensureSearchAttributes } from '../../src/adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../../src/adapters/temporal/upkeep-schedule.ts';
 import { UPKEEP_SCHEDULE_EVERY_MS } from '../../src/app.ts';
 import { isTerminal } from '../../src/domain/order.ts';
 import type { NewOrder, OrderView } from '../../src/domain/order-ports.ts';
 import { freePort } from '../../src/embedded/ports.ts';
+import { adminKey } from './admin-key.ts';
 import { type Env, Program } from './program.ts';
 import { testDatabase } from './postgres.ts';
 import { type TestSandbox, callbackSecret, startSandbox } from './sandbox.ts';
@@ -277,17 +276,6 @@ export function useStack(options: () => StackOptions | Promise<StackOptions> = (
     if (stack === undefined) throw new Error('the stack is not started: call useStack at the top of the file');
     return stack;
   };
-}
-
-/** A new API key of an admin, in that database. */
-export async function adminKey(databaseUrl: string): Promise<string> {
-  const db = connect(databaseUrl, { pool: 1 });
-  try {
-    const wanted = { name: 'test', roles: ['admin'], validDays: 30, actor: 'test' } as const;
-    return (await postgresApiKeys(db).create(wanted)).key;
-  } finally {
-    await db.destroy();
-  }
 }
 
 async function ownDatabase(closers: (() => Promise<unknown>)[]): Promise<string> {
