@@ -102,7 +102,7 @@ async function open(variant: Variant): Promise<Shop> {
   const programs = [new Program(['api'], env), new Program(['worker'], env)];
   await Promise.all([programs[0]?.start('evenkeel api listens'), programs[1]?.start('evenkeel worker runs')]);
   const scraping = variant === 'bare' ? undefined : setInterval(() => void scrape(programs), SCRAPE_MS);
-  const by = { authorization: `Bearer ${await adminKey(env.DATABASE_URL)}` };
+  const by = { authorization: `Bearer ${await adminKey(url)}` };
   const request = async (method: string, path: string, body?: unknown, key = randomUUID()): Promise<unknown> => {
     const response = await fetch(`${api}${path}`, {
       method,
