@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { TemporalSettingsError, temporalProfile } from './adapters/temporal/profile.ts';
+import { parseKeyRing } from './adapters/temporal/key-ring.ts';
 import { parseNetwork } from './domain/ip-address.ts';
 
 /**
@@ -15,6 +17,23 @@ const urls = z.string().transform((text, context) => {
   const bad = list.filter((one) => !URL.canParse(one));
   if (bad.length > 0) context.addIssue(`'${bad.join("', '")}' is no URL`);
   return list;
+});
+
+/** As a browser names them in `Origin`: no path, no port that goes without saying. */
+const origins = z.string().transform((text, context) => {
+  const list = text.split(',').map((one) => one.trim());
+  const bad = list.filter((one) => !URL.canParse(one) || new URL(one).origin !== one);
+  if (bad.length > 0) context.addIssue(`'${bad.join("', '")}' is no origin such as https://temporal.example.com`);
+  return list;
+});
+
+/** Read again where they are used; only checked here, so that a bad one stops the start. */
+const payloadKeys = z.string().superRefine((text, context) => {
+  try {
+    parseKeyRing(text);
+  } catch (error) {
+    context.addIssue(error instanceof RangeError ? error.message : 'they cannot be read');
+  }
 });
 
 /** Networks in CIDR form, separated by commas. */
@@ -194,15 +213,21 @@ const schema = z.object({
   EVENKEEL_DRAIN_MS: positive
     .default(25_000)
     .describe('How long a process that is told to stop lets requests and steps in flight finish'),
-  EVENKEEL_PAYLOAD_KEYS: z
-    .string()
+  EVENKEEL_DRAIN_ANNOUNCE_MS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(1_000)
+    .describe(
+      'How long of that the API goes on accepting while /readyz says that it stops: longer than a balancer takes to notice',
+    ),
+  EVENKEEL_PAYLOAD_KEYS: payloadKeys
     .optional()
     .describe(
       'Keys that encrypt what Temporal keeps, id:base64 of 32 bytes, separated by commas: the first encrypts, all decrypt; without it nothing is encrypted',
     ),
-  EVENKEEL_CODEC_ORIGINS: z
-    .string()
-    .optional()
+  EVENKEEL_CODEC_ORIGINS: origins
+    .default([])
     .describe(
       'Origins of the Temporal Web UI that may have payloads decoded, separated by commas: https://temporal.example.com',
     ),
@@ -211,7 +236,10 @@ const schema = z.object({
 type Settings = z.output<typeof schema>;
 
 export interface Config extends Readonly<Settings> {
-  /** All TEMPORAL_* variables as they are, but for those read from files: TLS, API key and profile are read by Temporal's own rules. */
+  /**
+   * All TEMPORAL_* variables as they are, but for those read from files: TLS, API key and profile are read by Temporal's
+   * own rules. Where they name no server these are nobody's, and not for the one that `start` brings.
+   */
   readonly temporalEnv: Readonly<Record<string, string>>;
 }
 
@@ -253,10 +281,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     const secret = /SECRET|DATABASE_URL|AMQP_URL|SMTP_URL|API_KEY|PAYLOAD_KEYS/.test(name);
     return `  ${name}${secret ? '' : `=${JSON.stringify(values[name])}`}: ${issue.message}`;
   });
-  if (parsed.success && problems.length === 0) {
-    const temporalEnv = Object.fromEntries(Object.entries(values).filter(([name]) => name.startsWith('TEMPORAL_')));
-    return Object.freeze({ ...parsed.data, temporalEnv });
-  }
+  const temporal = temporalOf(values);
+  if ('problem' in temporal) problems.push(`  ${temporal.problem}`);
+  else if (parsed.success && problems.length === 0) return Object.freeze({ ...parsed.data, ...temporal });
   const all = [...problems, ...unusable].join('\n');
   throw new ConfigError(`these settings cannot be used:\n${all}\nSee 'evenkeel help config'.`);
 }
@@ -264,11 +291,31 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
 /** The only secret that is Temporal's to read and not ours. */
 const FROM_FILES = [...Object.keys(schema.shape), 'TEMPORAL_API_KEY'];
 
+/** Its address may stand in a profile. What is said without one is for no server, but for the namespace. */
+function temporalOf(
+  values: Readonly<Record<string, string>>,
+): Pick<Config, 'temporalEnv' | 'TEMPORAL_ADDRESS'> | { readonly problem: string } {
+  const asked = Object.entries(values).filter(([name]) => name.startsWith('TEMPORAL_'));
+  // A profile that was asked for is looked up where Temporal's own tools keep it; none is taken that was not.
+  const homes = ['HOME', 'XDG_CONFIG_HOME', 'APPDATA'].map((name) => [name, values[name]]);
+  const places = values['TEMPORAL_PROFILE'] === undefined ? [] : homes.filter(([, value]) => value !== undefined);
+  const temporalEnv = Object.fromEntries([...asked, ...places]) as Record<string, string>;
+  try {
+    const { address } = temporalProfile(temporalEnv);
+    if (address !== undefined) return { temporalEnv, TEMPORAL_ADDRESS: address };
+  } catch (error) {
+    if (error instanceof TemporalSettingsError) return { problem: error.message };
+    throw error;
+  }
+  const { TEMPORAL_NAMESPACE: namespace } = temporalEnv;
+  return { temporalEnv: namespace === undefined ? {} : { TEMPORAL_NAMESPACE: namespace }, TEMPORAL_ADDRESS: undefined };
+}
+
 interface FromFiles {
   readonly values: Readonly<Record<string, string>>;
   /** Which setting came from which file. */
   readonly files: Readonly<Record<string, string>>;
-  readonly problems: readonly string[];
+  readonly problems: string[];
 }
 
 function withFiles(variables: Readonly<Record<string, string>>): FromFiles {

@@ -1,3 +1,52 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** A certificate and its key, as files. */
+export interface CertificateFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** An authority of a test's own, in a folder that goes with it. */
+export interface TestAuthority {
+  /** Its certificate, as a file. */
+  readonly ca: string;
+  /** One by it for 127.0.0.1 and localhost, for servers and clients; it ends after `days`. */
+  issue(name: string, days?: number): CertificateFiles;
+  remove(): void;
+}
+
+/** Makes an authority. Needs `openssl`. The files can be read by all, since servers run as somebody else. */
+export function testAuthority(name: string): TestAuthority {
+  const folder = mkdtempSync(join(tmpdir(), 'evenkeel-certificates-'));
+  chmodSync(folder, 0o755);
+  const file = (of: string): string => join(folder, of);
+  const openssl = (...args: readonly string[]): void => void execFileSync('openssl', args, { stdio: 'pipe' });
+  const newKey = (of: string): string => {
+    openssl('ecparam', '-name', 'prime256v1', '-genkey', '-noout', '-out', file(`${of}.sec1`));
+    openssl('pkcs8', '-topk8', '-nocrypt', '-in', file(`${of}.sec1`), '-out', file(`${of}.key`));
+    chmodSync(file(`${of}.key`), 0o644);
+    return file(`${of}.key`);
+  };
+  const caKey = newKey('authority');
+  const ca = file('authority.pem');
+  openssl('req', '-x509', '-new', '-key', caKey, '-subj', `/CN=${name}`, '-days', '2', '-out', ca);
+  return {
+    ca,
+    issue(of, days = 2) {
+      const [key, cert, request, extensions] = [newKey(of), file(`${of}.pem`), file(`${of}.csr`), file(`${of}.ext`)];
+      writeFileSync(extensions, 'subjectAltName = IP:127.0.0.1, DNS:localhost\n');
+      openssl('req', '-new', '-key', key, '-subj', `/CN=${of}`, '-out', request);
+      const by = ['-CA', ca, '-CAkey', caKey, '-CAcreateserial', '-extfile', extensions];
+      openssl('x509', '-req', '-in', request, ...by, '-days', String(days), '-out', cert);
+      return { cert, key };
+    },
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
 /**
  * Certificates for servers of tests, made for nothing else: an authority, one for `hooks.test` by it until 2120, and one
  * that ended in 2020. All are valid from 2020 on, so that a test does not depend on the day.

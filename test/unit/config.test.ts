@@ -34,8 +34,8 @@ describe('the settings', () => {
   });
 
   test('hand on what Temporal reads by its own rules', () => {
-    const env = { TEMPORAL_API_KEY: 'k', TEMPORAL_PROFILE: '', OTHER: 'x' };
-    expect(readConfig(env).temporalEnv).toEqual({ TEMPORAL_API_KEY: 'k' });
+    const env = { TEMPORAL_ADDRESS: 'localhost:7233', TEMPORAL_API_KEY: 'k', TEMPORAL_PROFILE: '', OTHER: 'x' };
+    expect(readConfig(env).temporalEnv).toEqual({ TEMPORAL_ADDRESS: 'localhost:7233', TEMPORAL_API_KEY: 'k' });
   });
 
   test('name the peers that are missing', () => {
@@ -84,12 +84,14 @@ describe('a setting from a file', () => {
   });
 
   test('is handed on to Temporal, without the variable that names the file', () => {
-    const env = { TEMPORAL_API_KEY_FILE: fileWith('key\n'), TEMPORAL_NAMESPACE_FILE: fileWith('shop\n') };
-    expect(readConfig(env).temporalEnv).toEqual({ TEMPORAL_API_KEY: 'key', TEMPORAL_NAMESPACE: 'shop' });
+    const TEMPORAL_ADDRESS = 'localhost:7233';
+    const files = { TEMPORAL_API_KEY_FILE: fileWith('key\n'), TEMPORAL_NAMESPACE_FILE: fileWith('shop\n') };
+    const read = { TEMPORAL_ADDRESS, TEMPORAL_API_KEY: 'key', TEMPORAL_NAMESPACE: 'shop' };
+    expect(readConfig({ TEMPORAL_ADDRESS, ...files }).temporalEnv).toEqual(read);
   });
 
   test("leaves alone what is Temporal's own", () => {
-    const env = { TEMPORAL_CONFIG_FILE: '/etc/temporal.toml' };
+    const env = { TEMPORAL_ADDRESS: 'localhost:7233', TEMPORAL_CONFIG_FILE: fileWith('[profile.default]') };
     expect(readConfig(env).temporalEnv).toEqual(env);
   });
 
