@@ -1,5 +1,6 @@
-import { createServer, type RequestListener } from 'node:http';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface ListenOptions {
   readonly host: string;
@@ -9,12 +10,33 @@ export interface ListenOptions {
   readonly settings?: { readonly host: string; readonly port: string };
   /** How long `close` lets requests in flight finish, in milliseconds. Default 10 s. */
   readonly drainMs?: number;
+  /** How long `close` goes on accepting before, so that balancers learn it is going: of `drainMs`. Default 0. */
+  readonly announceMs?: number;
+  readonly limits?: ServerLimits;
 }
+
+/** What one who means harm, or has a bug, can hold of a server. */
+export interface ServerLimits {
+  /** Within which the headers of a request must be there, in milliseconds. */
+  readonly headersMs: number;
+  /** The same for a whole request. */
+  readonly requestMs: number;
+  /** How often these two are looked at. */
+  readonly lookEveryMs: number;
+  /** At a time; one more is closed at once. */
+  readonly connections: number;
+}
+
+/** Each connection costs some 20 KB, as many as may be about 80 MB. */
+const usual: ServerLimits = { headersMs: 10_000, requestMs: 30_000, lookEveryMs: 5_000, connections: 4_096 };
 
 export interface Listening {
   /** `http://host:port`, with the port that was taken. */
   readonly url: string;
-  /** Stops accepting, lets requests in flight finish within `drainMs`, breaks what is left off. */
+  /**
+   * Tells whoever keeps a connection that it is the last answer on it, then stops accepting, lets requests in flight
+   * finish, and after `drainMs` breaks off what is left.
+   */
   close(): Promise<void>;
 }
 
@@ -26,22 +48,32 @@ export class ListenError extends Error {
 }
 
 /**
- * Serves `app`. A slow sender is cut off (headers within 10 s, the whole request within 30 s), so that it holds no
- * connection for ever. Throws `ListenError`.
+ * Serves `app`. A slow sender is cut off, so that it holds no connection for ever, and there are so many connections and
+ * no more. Throws `ListenError`.
  */
 export async function listen(app: RequestListener, options: ListenOptions): Promise<Listening> {
-  const { host, port, settings = apiSettings, drainMs = 10_000 } = options;
+  const { host, port, settings = apiSettings, drainMs = 10_000, announceMs = 0, limits = usual } = options;
   let closing = false;
+  const inFlight = new Set<ServerResponse>();
   const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 30_000, keepAliveTimeout: 65_000, connectionsCheckingInterval: 5_000 },
+    {
+      headersTimeout: limits.headersMs,
+      requestTimeout: limits.requestMs,
+      keepAliveTimeout: 65_000,
+      connectionsCheckingInterval: limits.lookEveryMs,
+    },
     (request, response) => {
-      // A connection kept alive would hold up the close once its request is done.
+      inFlight.add(response);
+      if (closing) response.setHeader('connection', 'close');
       response.once('close', () => {
-        if (closing) setImmediate(() => server.closeIdleConnections());
+        inFlight.delete(response);
+        // A connection kept alive would hold up the close once its request is done.
+        if (closing && !server.listening) setImmediate(() => server.closeIdleConnections());
       });
       app(request, response);
     },
   );
+  server.maxConnections = limits.connections;
   server.on('clientError', answerUnreadable);
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, { host, port, settings })));
@@ -51,8 +83,10 @@ export async function listen(app: RequestListener, options: ListenOptions): Prom
     url: urlOf(server.address(), host),
     async close() {
       closing = true;
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const response of inFlight) if (!response.headersSent) response.setHeader('connection', 'close');
       const bound = setTimeout(() => server.closeAllConnections(), drainMs);
+      if (announceMs > 0) await sleep(Math.min(announceMs, drainMs));
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       await closed;
       clearTimeout(bound);
     },

@@ -28,6 +28,8 @@ export interface WorkerOptions {
   readonly log: Log;
   /** Steps at a time, local and durable each. */
   readonly maxConcurrentSteps: number;
+  /** How long a stopping worker lets activities finish before it cancels them, in milliseconds. Default 10 s. */
+  readonly drainMs?: number;
   /** Where activities and workflows are counted; absent: nowhere. */
   readonly metrics?: Metrics;
   /** Around each attempt of an activity, outermost first; by default those that log it. */
@@ -45,8 +47,10 @@ export interface RuntimeOptions {
  */
 const WORKFLOW_TASKS_AT_A_TIME = 16;
 
-/** How long a stopping worker lets activities finish before it cancels them. */
-const GRACE = '10s';
+/** The SDK would cancel activities at once. */
+const USUAL_DRAIN_MS = 10_000;
+/** For a cancelled activity to say so, before a worker whose activity heeds no signal goes without it. */
+const LAST_WORDS_MS = 2_000;
 
 /** In seconds. The SDK's own begin at 50 ms, which is more than most of our steps and tasks take. */
 const SDK_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30];
@@ -130,7 +134,8 @@ export function createWorker(options: WorkerOptions): Promise<Worker> {
     maxCachedWorkflows: 1_000,
     workflowTaskPollerBehavior: { type: 'simple-maximum', maximum: 5 },
     activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 5 },
-    shutdownGraceTime: GRACE,
+    shutdownGraceTime: drainMs,
+    shutdownForceTime: drainMs + LAST_WORDS_MS,
   });
 }
 
