@@ -49,6 +49,13 @@ describe('creating a consumer', () => {
     ['our own exchange', { ...targetless, amqp: { exchange: 'evenkeel.orders.dead' } }, '/amqp/exchange'],
     ['the nameless exchange', { ...targetless, amqp: { exchange: '' } }, '/amqp/exchange'],
     ['a queue', { ...targetless, amqp: { queue: 'q' } }, '/amqp/queue'],
+    ['both url and mail', { ...newConsumer, mail: {} }, '/mail'],
+    ['both amqp and mail', { ...targetless, amqp: {}, mail: {} }, '/mail'],
+    ['a sender that is none', { ...targetless, mail: { from: 'shop' } }, '/mail/from'],
+    ['two senders', { ...targetless, mail: { from: 'a@b.example,c@d.example' } }, '/mail/from'],
+    ['a sender with a line break', { ...targetless, mail: { from: 'A\r\nBcc: x <a@b.example>' } }, '/mail/from'],
+    ['a sender with a quote', { ...targetless, mail: { from: '"A" <a@b.example>' } }, '/mail/from'],
+    ['a recipient', { ...targetless, mail: { to: 'ada@b.example' } }, '/mail/to'],
     ['no types', typeless, '/types'],
     ['an empty list of types', { ...newConsumer, types: [] }, '/types'],
     ['51 patterns', { ...newConsumer, types: Array.from({ length: 51 }, () => '*') }, '/types'],
@@ -87,6 +94,29 @@ describe('creating a consumer', () => {
     expect(reply.json).toMatchObject(problem(422, 'invalid_input', { errors: [{ pointer: '/amqp' }] }));
     expect(reply.text).toContain('AMQP_URL');
     expect(deps.calls).toEqual([]);
+  });
+
+  test('by mail where there is no mail server is told who can change that', async () => {
+    const deps = fakes();
+    const reply = await (
+      await serve(deps)
+    )('POST', '/v1/consumers', { headers: key, body: { ...targetless, mail: {} } });
+    expect(reply.json).toMatchObject(problem(422, 'invalid_input', { errors: [{ pointer: '/mail' }] }));
+    expect(reply.text).toContain('SMTP_URL');
+    expect(deps.calls).toEqual([]);
+  });
+
+  test.each([
+    [{}, null],
+    [{ from: 'Bücher & mehr <shop@b.example>' }, 'Bücher & mehr <shop@b.example>'],
+  ])('by mail keeps its sender: %j', async (mail, from) => {
+    const deps = { ...fakes(), hasMailServer: true };
+    deps.consumers.create = (wanted) =>
+      Promise.resolve({ kind: 'created', value: { ...consumerView({ target: wanted.target }), secret } });
+    const reply = await (await serve(deps))('POST', '/v1/consumers', { headers: key, body: { ...targetless, mail } });
+    expect(reply.json).toMatchObject({ mail: { from } });
+    expect(reply.json).not.toHaveProperty('url');
+    expect(reply.json).not.toHaveProperty('amqp');
   });
 
   test.each([

@@ -67,6 +67,10 @@ describe('submitting an order', () => {
       { ...newOrder, shippingAddress: { ...newOrder.shippingAddress, country: 'Britain' } },
       '/shippingAddress/country',
     ],
+    ['a mailbox without a place', { ...newOrder, email: 'ada' }, '/email'],
+    ['two mailboxes', { ...newOrder, email: 'ada@a.example,eve@a.example' }, '/email'],
+    ['a mailbox with a line break', { ...newOrder, email: 'ada@a.example\r\nBcc: eve@a.example' }, '/email'],
+    ['a mailbox of 255 characters', { ...newOrder, email: `ada@${'a.'.repeat(121)}example.de` }, '/email'],
     ['no payment token', { ...newOrder, payment: {} }, '/payment/token'],
     ['a null customer', { ...newOrder, customerId: null }, '/customerId'],
     ['a list instead of an object', [newOrder], ''],
@@ -130,6 +134,14 @@ describe('submitting an order', () => {
     const traceparent = deps.calls[0]?.[3];
     const traceId = typeof traceparent === 'string' ? parseTraceparent(traceparent)?.traceId : undefined;
     expect(traceId).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  test('keeps where mails about it go, and tells nobody', async () => {
+    const deps = fakes();
+    const body = { ...newOrder, email: 'ada@example.com' };
+    const reply = await (await serve(deps))('POST', '/v1/orders', { headers: key, body });
+    expect(deps.calls[0]?.slice(0, 2)).toEqual(['intake.accept', body]);
+    expect(JSON.stringify([deps.calls.slice(1), deps.lines, reply.text])).not.toContain('ada@example.com');
   });
 
   test('answers 202 though Temporal is away, and says so in the log', async () => {

@@ -25,6 +25,8 @@ test.each([
   [['add', '--name', 'x', '--types', '*'], 'say either --url'],
   [['add', '--name', 'x', '--types', '*', '--url', 'https://x.example', '--exchange', 'e'], 'say either --url'],
   [['add', '--name', 'x', '--types', '*', '--url', 'https://x.example', '--routing-key', 'e'], 'goes with --exchange'],
+  [['add', '--name', 'x', '--types', '*', '--url', 'https://x.example', '--mail'], 'say either --url'],
+  [['add', '--name', 'x', '--types', '*', '--url', 'https://x.example', '--from', 'a@b.example'], 'goes with --mail'],
   [['add', '--name', 'x', '--types', '*', '--url', 'https://x.example', '--filter', '[1]'], '--filter takes a JSON'],
   [['add', '--name', 'x', '--types', '*', '--url', 'https://x.example', '--max-in-flight', '0'], "'0'"],
 ])('refuses %j', async (words, part) => {
@@ -184,5 +186,20 @@ describe('evenkeel consumers add', () => {
       maxInFlight: 2,
       enabled: false,
     });
+  });
+
+  test('takes the customers in place of a URL, and shows no secret, since mails are not signed', async () => {
+    const mail = { from: 'Shop <shop@b.example>' };
+    api.answers('POST /v1/consumers', { ...shownConsumer(1, 'shop'), url: undefined, mail, secret: 'whsec_x' });
+    const { stdout } = await add('--mail', '--from', mail.from);
+    expect(api.of('POST /v1/consumers')[0]?.body).toMatchObject({ mail });
+    expect(stdout).toContain(`consumers ping ${idOf(1)}`);
+    expect(stdout).not.toContain('secret');
+  });
+
+  test('is shown with whom it writes to', async () => {
+    const { url: _url, ...details } = shownDetails(1, 'shop');
+    api.answers(`GET /v1/consumers/${idOf(1)}`, { ...details, mail: { from: null } });
+    expect((await ran('show', idOf(1))).stdout).toContain('mail to customers\n');
   });
 });

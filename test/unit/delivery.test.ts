@@ -55,6 +55,7 @@ const attemptsToDeath = (
 
 const beyondTheEvent = [
   'http_429',
+  'mail_unavailable',
   'dns_failed',
   'connection_refused',
   'tls_failed',
@@ -70,6 +71,7 @@ const theEvents = [
   'bad_answer',
   'unroutable',
   'broker_refused',
+  'mail_refused',
 ] as const;
 const random = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true });
 
@@ -91,7 +93,7 @@ describe('a poison event', () => {
     expect(attemptsToDeath(cause, 3, 'recovering')).toBe(3);
   });
 
-  test.each(['http_429', 'http_502', 'http_503', 'http_504'] as const)(
+  test.each(['http_429', 'http_502', 'http_503', 'http_504', 'mail_unavailable'] as const)(
     'is dead though its consumer says that it is overloaded, and when to come again, if others pass meanwhile: %s',
     (cause) => {
       for (const retryAfterMs of [null, 0, 30_000]) {
@@ -135,6 +137,28 @@ describe('a poison event', () => {
     const { throttleMs, delayMs } = after('http_503', { strikes: 8 });
     expect(throttleMs).toBe(750);
     expect(delayMs).toBeGreaterThan(HOUR_MS);
+  });
+});
+
+describe('a mail', () => {
+  test('that is refused for good is dead at once, even where its server is being probed, and blames nobody', () => {
+    for (const cause of ['smtp_550', 'smtp_554'] as const) {
+      for (const mode of ['normal', 'probing', 'recovering'] as const) {
+        expect(after(cause, { mode })).toMatchObject({ next: 'dead', blames: 'nothing', throttleMs: null });
+      }
+    }
+  });
+
+  test('whose mailbox is full or greylisted is tried again until as many failed as are allowed, and blames nobody', () => {
+    for (const cause of ['smtp_450', 'smtp_451', 'smtp_452'] as const) {
+      expect(attemptsToDeath(cause, 10)).toBe(10);
+      expect(attemptsToDeath(cause, 10, 'probing')).toBe(10);
+      expect(after(cause)).toMatchObject({ next: 'retry', blames: 'nothing', throttleMs: null });
+    }
+  });
+
+  test('that its server takes as little as any other is trouble of the server, as if it could not be reached', () => {
+    expect(after('mail_unavailable')).toMatchObject({ next: 'retry', strikes: 0, blames: 'connection' });
   });
 });
 
@@ -202,7 +226,7 @@ describe('an outage', () => {
   test.each(beyondTheEvent)('is never the event’s doing where no event can be the reason: %s', (which) => {
     for (const mode of ['normal', 'probing', 'recovering'] as const) {
       for (const isWatched of [true, false]) {
-        for (const workedSince of which === 'http_429' ? [false] : [true, false]) {
+        for (const workedSince of which === 'http_429' || which === 'mail_unavailable' ? [false] : [true, false]) {
           const known = { strikes: 9, mode, isWatched, workedSince };
           expect(after(which, known)).toMatchObject({ next: 'retry', strikes: 9 });
         }
@@ -257,7 +281,7 @@ describe('the wait before the next attempt', () => {
           const { delayMs, throttleMs } = after(why, { retryAfterMs: asked });
           expect(delayMs).toBeGreaterThanOrEqual(honored);
           expect(delayMs).toBeLessThanOrEqual(Math.max(honored, 1_000));
-          const throttles = ['http_429', 'http_502', 'http_503', 'http_504'].includes(why);
+          const throttles = ['http_429', 'http_502', 'http_503', 'http_504', 'mail_unavailable'].includes(why);
           expect(throttleMs).toBe(throttles ? honored : null);
         },
       ),

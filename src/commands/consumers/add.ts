@@ -23,16 +23,8 @@ export const add: Run = async (args, io) => {
     json: { type: 'boolean' },
   });
   if (positionals[0] !== undefined) throw new UsageError(`'${positionals[0]}' means nothing here`);
-  const {
-    name,
-    url,
-    exchange,
-    'routing-key': routingKey,
-    mail = false,
-    from,
-    filter,
-    'max-in-flight': maxInFlight,
-  } = values;
+  const { name, url, exchange, 'routing-key': routingKey, mail = false, from } = values;
+  const { filter, 'max-in-flight': maxInFlight } = values;
   const types = (values.types ?? []).flatMap((some) => some.split(',')).map((one) => one.trim());
   if (name === undefined) throw new UsageError('--name is missing');
   if (types.length === 0) throw new UsageError("--types is missing; '*' is all of them");
