@@ -15,6 +15,7 @@ export async function startWorker(app: App, signal: AbortSignal): Promise<{ stop
     connection: temporal.native,
     namespace: temporal.namespace,
     activities,
+    dataConverter: temporal.dataConverter,
     bundle: await workflowBundle(),
     log,
     maxConcurrentSteps: config.EVENKEEL_MAX_CONCURRENT_STEPS,
