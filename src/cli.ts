@@ -27,6 +27,7 @@ const commands: Readonly<Record<string, Command>> = {
     summary: 'send orders among the dead letters of RabbitMQ on their way again',
     load: () => import('./commands/replay-orders.ts'),
   },
+  keys: { summary: 'make, list and revoke API keys', load: () => import('./commands/keys.ts') },
   slo: { summary: 'objectives, their budgets, and the rules made from them', load: () => import('./commands/slo.ts') },
   audit: {
     summary: 'compare the records with each other and name what does not add up',

@@ -1,4 +1,5 @@
 import { migrate } from '../adapters/postgres/migrate.ts';
+import { grantApplication } from '../adapters/postgres/roles.ts';
 import { ensureSearchAttributes } from '../adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../adapters/temporal/upkeep-schedule.ts';
 import { connectTemporal } from '../adapters/temporal/connection.ts';
@@ -10,13 +11,19 @@ const HELP = `usage: evenkeel migrate
 
 Brings PostgreSQL's schema, Temporal's search attributes and the upkeep's schedule up to date. Safe to repeat, and to
 run beside others. A schema that a newer release has brought further stays as it is. Settings: evenkeel help config.
+
+Runs as the owner of the schema, EVENKEEL_MIGRATION_DATABASE_URL or else DATABASE_URL, and grants the group evenkeel_app
+what the application needs: a login in it can add to the audit log and read it, but not change it.
 `;
 
 /** `evenkeel migrate` */
 export const run: Run = async (args, io) => {
   if (wantsHelp(args, io, HELP)) return 0;
-  const config = requirePeers(readConfig(io.env));
+  const settings = readConfig(io.env);
+  const owner = settings.EVENKEEL_MIGRATION_DATABASE_URL ?? settings.DATABASE_URL;
+  const config = requirePeers({ ...settings, DATABASE_URL: owner });
   const newer = await migrate(config.DATABASE_URL);
+  const notGranted = await grantApplication(config.DATABASE_URL);
   const temporal = await connectTemporal(config, 'client', {});
   try {
     await ensureSearchAttributes(temporal.client, temporal.namespace);
@@ -25,6 +32,7 @@ export const run: Run = async (args, io) => {
     await temporal.close();
   }
   if (newer.length > 0) io.stdout.write(`the schema is of a newer release (${newer.join(', ')}), and stays\n`);
+  for (const note of notGranted) io.stdout.write(`${note}\n`);
   io.stdout.write('schema, search attributes and schedule are up to date\n');
   return 0;
 };
