@@ -1,4 +1,5 @@
 import type { Response } from 'express';
+import helmet from 'helmet';
 import { type ApiProblem, problemBody } from './problems.ts';
 import type { Answer, Route } from './route.ts';
 
@@ -10,10 +11,21 @@ const always = {
   'x-content-type-options': 'nosniff',
 };
 
+/**
+ * For what a browser shows as a page. Its policy is the page's own, and that it comes over TLS only is the ingress's to
+ * say: we do not know whether it does.
+ */
+const protectPage = helmet({
+  contentSecurityPolicy: false,
+  strictTransportSecurity: false,
+  xFrameOptions: { action: 'deny' },
+});
+
 /** Sends what a handler answered. JSON is exactly `JSON.stringify` of the value, which a stored answer repeats. */
 export function send(response: Response, route: Route, { status, headers, json, bytes }: Answer): void {
   const body = bytes ?? (json === undefined ? undefined : JSON.stringify(json));
   const contentType = route.answers[status]?.contentType ?? 'application/json; charset=utf-8';
+  if (contentType.startsWith('text/html')) protectPage(response.req, response, () => undefined);
   write(response, status, { ...(body === undefined ? {} : { 'content-type': contentType }), ...headers }, body);
 }
 
