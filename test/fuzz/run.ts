@@ -1,0 +1,90 @@
+/**
+ * `node test/fuzz/run.ts [seconds] [more options of schemathesis]`: sends the API what its own description calls right,
+ * and what it calls wrong, and asks of each answer that it is described and no 5xx. Starts everything it needs, in a
+ * folder of its own. Schemathesis is from PyPI: `SCHEMATHESIS` names its executable, otherwise the version below is
+ * installed once beside our other tools, which needs Python. Ends with its exit code; what it found is in
+ * `.evenkeel/fuzz/` then.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { cacheRoot } from '../../src/embedded/cache.ts';
+import { freePort } from '../../src/embedded/ports.ts';
+import { run } from '../../src/embedded/run.ts';
+import { Program } from '../support/program.ts';
+
+const SCHEMATHESIS = '4.32.5';
+const REPORT = '.evenkeel/fuzz';
+const CHECKS = [
+  'not_a_server_error',
+  'status_code_conformance',
+  'content_type_conformance',
+  'response_headers_conformance',
+  'response_schema_conformance',
+  'negative_data_rejection',
+  'unsupported_method',
+  'allow_header_conformance',
+  'ignored_auth',
+];
+
+const [seconds = '300', ...options] = process.argv.slice(2);
+
+async function findSchemathesis(): Promise<string> {
+  const chosen = process.env['SCHEMATHESIS'];
+  if (chosen !== undefined) return chosen;
+  const home = join(cacheRoot(process.env), `schemathesis-${SCHEMATHESIS}`);
+  const path = join(home, 'bin/schemathesis');
+  if (existsSync(path)) return path;
+  mkdirSync(dirname(home), { recursive: true });
+  for (const [command, ...args] of [
+    ['python3', '-m', 'venv', home],
+    [join(home, 'bin/pip'), 'install', '--quiet', `schemathesis==${SCHEMATHESIS}`],
+  ] as const) {
+    const { code, output } = await run(command, args);
+    if (code === 0) continue;
+    await rm(home, { recursive: true, force: true });
+    throw new Error(`schemathesis cannot be installed:\n${output}`);
+  }
+  return path;
+}
+
+async function main(): Promise<number> {
+  const schemathesis = await findSchemathesis();
+  const folder = await mkdtemp(join(tmpdir(), 'evenkeel-fuzz-'));
+  // As root, PostgreSQL runs as somebody else, who must pass through.
+  await chmod(folder, 0o711);
+  const port = await freePort();
+  const program = new Program(['start'], {
+    EVENKEEL_DATA_DIR: join(folder, 'data'),
+    EVENKEEL_HTTP_PORT: String(port),
+    EVENKEEL_METRICS_PORT: '0',
+    EVENKEEL_TEMPORAL_PORT: String(await freePort()),
+    EVENKEEL_TEMPORAL_UI_PORT: String(await freePort()),
+    // What is refused for its number alone tells nothing of the rest.
+    EVENKEEL_RATE_LIMIT_PER_SECOND: '1000000',
+    EVENKEEL_RATE_LIMIT_BURST: '1000000',
+    EVENKEEL_SHED_AGE_MS: '600000',
+  });
+  try {
+    await program.start('Ctrl-C stops everything');
+    const url = `http://127.0.0.1:${port}`;
+    const authorization = `Bearer ${readFileSync(join(folder, 'data/dev-key'), 'utf8').trim()}`;
+    const words = ['run', `${url}/openapi.json`, '--header', `Authorization: ${authorization}`];
+    words.push('--checks', CHECKS.join(','), '--max-time', seconds, '--continue-on-failure', '--max-examples', '25');
+    words.push('--report', 'json', '--report-dir', REPORT, '--warnings', 'off', '--no-color');
+    const child = spawn(schemathesis, [...words, ...options], { stdio: 'inherit' });
+    const [code] = (await once(child, 'exit')) as [number | null];
+    const log = readFileSync(join(folder, 'data/logs/evenkeel.log'), 'utf8').split('\n');
+    const errors = log.filter((line) => line.includes('"level":"error"'));
+    console.log([`${errors.length} errors in the log`, ...errors.slice(0, 20)].join('\n'));
+    return code ?? 1;
+  } finally {
+    await program.end('SIGTERM');
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+process.exitCode = await main();
