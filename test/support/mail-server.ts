@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 
 export interface Mail {
@@ -8,8 +9,8 @@ export interface Mail {
   readonly raw: string;
 }
 
-/** What the server says: an SMTP reply, such as `450 4.2.2 full`; nothing says yes, and `hang` never comes. */
-type Say = (address: string) => string | 'hang' | undefined;
+/** What the server says: an SMTP reply, such as `450 4.2.2 full`. Without one it says yes, and after `hang` nothing. */
+type Say = (address: string) => string | undefined;
 
 export interface MailBehavior {
   readonly greeting?: Say;
@@ -28,6 +29,7 @@ export class MailServer {
   connections = 0;
   readonly #port: number;
   readonly #options: SMTPServerOptions;
+  readonly #sockets = new Set<Socket>();
   #server: SMTPServer | undefined;
 
   constructor(port: number, options: SMTPServerOptions) {
@@ -73,6 +75,7 @@ export class MailServer {
       },
     });
     server.on('error', () => undefined);
+    server.server.on('connection', (socket: Socket) => this.#sockets.add(socket));
     server.listen(this.#port, '127.0.0.1');
     await once(server.server, 'listening');
     this.#server = server;
@@ -85,7 +88,8 @@ export class MailServer {
     const closed = new Promise<void>((resolve) => {
       server.close(() => resolve());
     });
-    for (const connection of server.connections) connection._socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
+    this.#sockets.clear();
     await closed;
   }
 }

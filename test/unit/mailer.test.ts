@@ -51,11 +51,11 @@ const to = (own: string | null = null): Destination => ({
 const attempt = { signal: new AbortController().signal };
 const send = (sender: EventSender = mailer()) => sender.send(event(), to(), attempt);
 
-async function withServer(options: SMTPServerOptions, test: (other: MailServer) => Promise<void>): Promise<void> {
+async function withServer(options: SMTPServerOptions, work: (other: MailServer) => Promise<void>): Promise<void> {
   const other = new MailServer(await freePort(), options);
   await other.start();
   try {
-    await test(other);
+    await work(other);
   } finally {
     await other.stop();
   }
