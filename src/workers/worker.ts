@@ -118,7 +118,7 @@ function logAt(log: Log, level: LogLevel, meta: Readonly<Record<string, unknown>
 /** A worker for the orders' task queue, ready to `run`. */
 export function createWorker(options: WorkerOptions): Promise<Worker> {
   const { connection, namespace, activities, bundle, log, maxConcurrentSteps, metrics } = options;
-  const { interceptors = [activityInterceptors(log)], dataConverter } = options;
+  const { interceptors = [activityInterceptors(log)], dataConverter, drainMs = USUAL_DRAIN_MS } = options;
   return Worker.create({
     connection,
     namespace,
