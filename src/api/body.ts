@@ -1,11 +1,8 @@
-import type { IncomingHttpHeaders } from 'node:http';
-import express, { type Request, type Response } from 'express';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { JsonSyntaxError, parseJson } from './json.ts';
 import { ApiProblem } from './problems.ts';
 
 export const maxBodyBytes = 1024 * 1024;
-
-const readRaw = express.raw({ type: () => true, limit: maxBodyBytes, inflate: false });
 
 /** Thrown when the caller went away while sending: there is nobody to answer. */
 export class CallerGone extends Error {
@@ -14,32 +11,37 @@ export class CallerGone extends Error {
 
 /**
  * Reads the body's bytes, unchanged, for a signature may stand over them. Empty if there are none. Throws
- * `body_too_large`, `unsupported_media_type` for a compressed one, or `CallerGone`.
+ * `body_too_large` as soon as that is known, and not, as Express would, once the last byte has come;
+ * `unsupported_media_type` for a compressed one, or `CallerGone`.
  */
-export async function readBody(request: Request, response: Response): Promise<Buffer> {
-  await new Promise<void>((resolve, reject) => {
-    readRaw(request, response, (error: unknown) => (error === undefined ? resolve() : reject(translate(error))));
+export async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Buffer> {
+  const { 'content-encoding': encoding = 'identity', 'content-length': length = '0' } = request.headers;
+  if (encoding.toLowerCase() !== 'identity') {
+    throw new ApiProblem('unsupported_media_type', 'send the body without Content-Encoding: it must not be compressed');
+  }
+  if (Number(length) > maxBodyBytes) throw tooLarge();
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  const gone = (cause?: Error): void =>
+    reject(new CallerGone('the request ended before its body did', cause === undefined ? {} : { cause }));
+  request.on('data', (chunk: Buffer) => {
+    bytes += chunk.length;
+    if (bytes <= maxBodyBytes) chunks.push(chunk);
+    else {
+      // What still comes is thrown away, until the server's time for a request is over.
+      chunks.length = 0;
+      reject(tooLarge());
+    }
   });
-  const body: unknown = request.body;
-  return Buffer.isBuffer(body) ? body : Buffer.alloc(0);
+  request.once('end', () => resolve(Buffer.concat(chunks)));
+  request.once('error', gone);
+  response.once('close', gone);
+  return promise;
 }
 
-function translate(error: unknown): unknown {
-  const kind = typeof error === 'object' && error !== null && 'type' in error ? error.type : undefined;
-  switch (kind) {
-    case 'entity.too.large':
-      return new ApiProblem('body_too_large', `the body must be at most ${maxBodyBytes} bytes (1 MiB)`);
-    case 'encoding.unsupported':
-      return new ApiProblem(
-        'unsupported_media_type',
-        'send the body without Content-Encoding: it must not be compressed',
-      );
-    case 'request.aborted':
-    case 'request.size.invalid':
-      return new CallerGone('the request ended before its body did', { cause: error });
-    default:
-      return error;
-  }
+function tooLarge(): ApiProblem {
+  return new ApiProblem('body_too_large', `the body must be at most ${maxBodyBytes} bytes (1 MiB)`);
 }
 
 /** The JSON value of a body. Throws `unsupported_media_type`, or `malformed_json` with the position. */

@@ -74,7 +74,12 @@ export async function listen(app: RequestListener, options: ListenOptions): Prom
     },
   );
   server.maxConnections = limits.connections;
-  server.on('clientError', answerUnreadable);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    // What is written now would stand in the middle of an answer that has begun.
+    const begun = inFlight.values().some((response) => response.socket === socket && response.headersSent);
+    if (begun) socket.destroy();
+    else answerUnreadable(error, socket);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, { host, port, settings })));
     server.listen(port, host, resolve);

@@ -59,9 +59,9 @@ describe('what a caller has left', () => {
   test('is kept to by three processes that let requests pass as fast as they can', async () => {
     const limits = [0, 1, 2].map(() => createRateLimits({ rates: postgresRates(db) }, rate));
     const verdicts = await Promise.all(
-      Array.from({ length: 600 }, (_, n) => (limits[n % 3] ?? limits[0])?.take('three')),
+      limits.flatMap((limit) => Array.from({ length: 200 }, () => limit.take('three'))),
     );
-    const passed = verdicts.filter((verdict) => verdict?.allowed === true).length;
+    const passed = verdicts.filter(({ allowed }) => allowed).length;
     expect(passed).toBeGreaterThan(0);
     expect(passed).toBeLessThanOrEqual(100);
   });
