@@ -2,7 +2,7 @@
  * What the order's way needs of the outside world: a payment gateway and a carrier as they are, the journal of what was
  * asked of them, and the recorded steps made of both. The rules of step-ports.ts hold here too.
  */
-import type { Address, Attempt, StepRef, UndoRef } from './step-ports.ts';
+import type { Address, Attempt, ScreeningResult, StepRef, UndoRef } from './step-ports.ts';
 
 /**
  * The longest that one attempt at a provider may last. What was asked of it is decided after this: an undo that found
@@ -115,6 +115,38 @@ export interface Carrier {
   book(key: string, request: ShipmentRequest, attempt: Attempt): Promise<BookOutcome>;
   cancel(key: string, request: { readonly shipmentId: string }, attempt: Attempt): Promise<CancelShipmentOutcome>;
   lookup(key: string, attempt: Attempt): Promise<BookOutcome | CancelShipmentOutcome | undefined>;
+}
+
+/** What a risk service is told of an order: ids and amounts, nothing personal. */
+export interface RiskFacts {
+  readonly orderId: string;
+  readonly amountMinor: number;
+  readonly currency: string;
+  /** Orders of the customer so far, this one included; counted up to `MOST_COUNTED`: as many or more. */
+  readonly customerOrders: number;
+}
+
+export const MOST_COUNTED = 1_000;
+
+/** A risk service: is asked and changes nothing. Reasons are codes that begin with `risk_`. */
+export interface RiskService {
+  assess(key: string, facts: RiskFacts, attempt: Attempt): Promise<ScreeningResult>;
+}
+
+export interface QuoteRequest {
+  /** ISO 3166-1 alpha-2. */
+  readonly country: string;
+  readonly currency: string;
+  readonly items: readonly { readonly sku: string; readonly quantity: number }[];
+}
+
+export type QuoteOutcome =
+  | { readonly outcome: 'quoted'; readonly amountMinor: number }
+  | { readonly outcome: 'refused'; readonly reason: string };
+
+/** What a carrier would ask for a shipment. Amounts are in the currency that was asked for. */
+export interface Quotes {
+  quote(request: QuoteRequest, attempt: Attempt): Promise<QuoteOutcome>;
 }
 
 export type EffectKind = 'authorize' | 'capture' | 'void' | 'refund' | 'book' | 'cancel_shipment';

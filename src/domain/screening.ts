@@ -19,3 +19,13 @@ export function judge(rules: ScreeningRules, facts: ScreeningFacts): ScreeningRe
   if (facts.ordersWithinHour > rules.reviewOrdersPerHour) return { verdict: 'review', reason: 'too_many_orders' };
   return { verdict: 'approve' };
 }
+
+/** Why an order waits for a person that no rule would have held up: the risk service could not be asked. */
+export const SCREENING_UNAVAILABLE = 'screening_unavailable';
+
+const strictness = { approve: 0, review: 1, reject: 2 } as const satisfies Record<ScreeningResult['verdict'], number>;
+
+/** The stricter of two verdicts; of two that are as strict the first, so that our own rules give the reason. */
+export function stricter(ours: ScreeningResult, theirs: ScreeningResult): ScreeningResult {
+  return strictness[theirs.verdict] > strictness[ours.verdict] ? theirs : ours;
+}

@@ -4,7 +4,8 @@ import { Problem } from './problem.ts';
 
 const operations = {
   payments: ['authorize', 'capture', 'void', 'refund', 'lookup'],
-  carrier: ['book', 'cancel', 'lookup'],
+  carrier: ['book', 'cancel', 'lookup', 'quote'],
+  risk: ['assess'],
 } as const;
 
 const delayMs = z.int().min(0).max(3_600_000);
@@ -17,13 +18,16 @@ const delayMs = z.int().min(0).max(3_600_000);
  * - `timeout`: never answers and does nothing
  * - `timeout_after_effect`: does it and never answers
  * - `delay_effect`: never answers, and does it only after `latencyMs`
+ * - `lie`: does it, and answers 200 with what no contract knows
  */
 export const faultBody = z
   .strictObject({
-    dependency: z.enum(dependencies),
+    dependency: z.enum([...dependencies, 'risk']),
     /** All of the dependency's operations if absent. */
-    operation: z.enum(['authorize', 'capture', 'void', 'refund', 'book', 'cancel', 'lookup']).optional(),
-    kind: z.enum(['latency', 'error', 'timeout', 'timeout_after_effect', 'delay_effect', 'reset', 'rate_limit']),
+    operation: z
+      .enum(['authorize', 'capture', 'void', 'refund', 'book', 'cancel', 'lookup', 'quote', 'assess'])
+      .optional(),
+    kind: z.enum(['latency', 'error', 'timeout', 'timeout_after_effect', 'delay_effect', 'reset', 'rate_limit', 'lie']),
     latencyMs: delayMs.optional(),
     status: z.int().min(400).max(599).optional(),
     retryAfterSeconds: z.int().min(0).max(86_400).optional(),
@@ -54,7 +58,7 @@ export interface Call {
   readonly dependency: Fault['dependency'];
   readonly operation: NonNullable<Fault['operation']>;
   readonly key: string;
-  /** Undefined for a look-up of an unknown key. */
+  /** Undefined for a look-up of an unknown key, and for a quote. */
   readonly orderId: string | undefined;
 }
 

@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import type { Dependency, OperationFact } from './facts.ts';
-import type { Call, Fault, Faults } from './faults.ts';
+import type { Call, Faults } from './faults.ts';
 import { type Exchange, type Route, noAnswer, readJson } from './http.ts';
 import { paymentBodies } from './payments.ts';
 import { Problem, check } from './problem.ts';
 import { bookBody } from './shipments.ts';
+import { underFault } from './under-fault.ts';
 import type { Request, World } from './world.ts';
 
 const FLAKY_TIMES = 3;
@@ -133,46 +134,7 @@ export function providerRoutes(world: World, faults: Faults): Route[] {
   ];
 }
 
-/** Serves a call as the fault wants it; see `faultBody` for the kinds. */
-async function underFault(
-  fault: Fault | undefined,
-  { response }: Exchange,
-  serve: () => Promise<unknown>,
-): Promise<unknown> {
-  if (!fault) return serve();
-  const latencyMs = fault.latencyMs ?? 0;
-  switch (fault.kind) {
-    case 'latency':
-      await after(latencyMs);
-      return serve();
-    case 'error':
-      await after(latencyMs);
-      throw new Problem(fault.status ?? 503, 'fault', `scripted by ${fault.id}`, fault.retryAfterSeconds);
-    case 'rate_limit':
-      throw new Problem(429, 'rate_limited', `scripted by ${fault.id}`, fault.retryAfterSeconds ?? 1);
-    case 'reset':
-      response.socket?.resetAndDestroy();
-      return noAnswer;
-    case 'timeout':
-      return noAnswer;
-    case 'timeout_after_effect':
-      await serve();
-      return noAnswer;
-    case 'delay_effect':
-      await after(latencyMs);
-      await serve();
-      return noAnswer;
-    default:
-      return fault.kind satisfies never;
-  }
-}
-
-async function after(delayMs: number): Promise<void> {
-  // Unreferenced: a scripted delay holds nobody back who wants to stop.
-  await new Promise<void>((resolve) => setTimeout(resolve, delayMs).unref());
-}
-
-async function keyed<T>(exchange: Exchange, body: z.ZodType<T>): Promise<{ key: string; body: T }> {
+export async function keyed<T>(exchange: Exchange, body: z.ZodType<T>): Promise<{ key: string; body: T }> {
   return { key: keyOf(exchange), body: check(body, await readJson(exchange.request)) };
 }
 

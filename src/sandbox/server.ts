@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { adviceRoutes } from './advice-routes.ts';
 import { controlRoutes } from './control-routes.ts';
 import { Faults } from './faults.ts';
-import { router } from './http.ts';
+import { type Route, router } from './http.ts';
 import { providerRoutes } from './provider-routes.ts';
 import { World } from './world.ts';
 
@@ -23,7 +24,10 @@ export interface SandboxOptions {
 }
 
 export interface Sandbox {
-  /** `http://host:port`: the base URL of the payment gateway and of the carrier alike. */
+  /**
+   * `http://host:port`: the base URL of the payment gateway, the carrier and the risk service alike. A second payment
+   * gateway is at `/second` below it, with a ledger and faults of its own.
+   */
   readonly url: string;
   /** Rejects when its disk fails it: stop it then. */
   readonly failed: Promise<never>;
@@ -46,32 +50,55 @@ export async function startSandboxServer(options: SandboxOptions): Promise<Sandb
     dispatchAfterMs,
     deliverAfterMs,
   });
+  const second = await World.open({
+    journalPath: join(dataDir, 'second-ledger.ndjson'),
+    callbackUrl: undefined,
+    callbackSecret,
+    dispatchAfterMs: -1,
+    deliverAfterMs: -1,
+  });
   const faults = new Faults();
   const server = createServer(
     // Longer than clients keep an idle connection, so that it is never closed under a request.
     { keepAliveTimeout: 75_000 },
-    router([...providerRoutes(world, faults), ...controlRoutes(world, faults)]),
+    router([
+      ...providerRoutes(world, faults),
+      ...adviceRoutes(faults),
+      ...controlRoutes(world, faults),
+      ...secondGateway(second),
+    ]),
   );
   server.listen(port, host);
   try {
     await once(server, 'listening');
   } catch (error) {
     await world.close();
+    await second.close();
     throw new SandboxError(`cannot listen on ${host}:${port}: ${String(error)}; choose another --port`, {
       cause: error,
     });
   }
+  const failed = Promise.race([world.failed, second.failed]);
+  // Whoever is to know asks for it; nobody may be there to.
+  failed.catch(() => undefined);
   return {
     url: urlOf(server.address() as AddressInfo),
-    failed: world.failed,
+    failed,
     async stop() {
       const closed = once(server, 'close');
       server.close();
       server.closeAllConnections();
       await closed;
       await world.close();
+      await second.close();
     },
   };
+}
+
+function secondGateway(world: World): Route[] {
+  const faults = new Faults();
+  const payments = providerRoutes(world, faults).filter(({ path }) => path.startsWith('/payments/'));
+  return [...payments, ...controlRoutes(world, faults)].map((route) => ({ ...route, path: `/second${route.path}` }));
 }
 
 function urlOf({ address, port, family }: AddressInfo): string {

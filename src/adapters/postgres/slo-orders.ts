@@ -1,11 +1,12 @@
 import { sql } from 'kysely';
 import { syntheticPrefix } from '../../domain/objectives.ts';
+import { SCREENING_UNAVAILABLE } from '../../domain/screening.ts';
 import { type Pass, plus, within } from './slo-pass.ts';
 
 /**
  * Good is an order that was confirmed, or decided by the business or its customer, before its time was over and before
  * any of its steps waited for a person. The order of its events tells what came first. A review is such a decision where
- * a rule began it; where screening failed, an attention was opened and no review.
+ * a rule began it; while screening could not be had, nobody decided anything.
  */
 export const ordersPass: Pass = {
   name: 'orders',
@@ -27,7 +28,9 @@ export const ordersPass: Pass = {
 };
 
 /** What ended an order is never changed again. What was given up, nobody but an outage decided. */
-const isDecision = sql`(e.type in ('evenkeel.order.confirmed.v1', 'evenkeel.order.review_started.v1')
+const isDecision = sql`(e.type = 'evenkeel.order.confirmed.v1'
+  or e.type = 'evenkeel.order.review_started.v1'
+    and (e.body::jsonb -> 'data' ->> 'reason') is distinct from ${SCREENING_UNAVAILABLE}
   or e.type = 'evenkeel.order.rejected.v1' and coalesce(o.reason, '') not like 'given\\_up%'
   or e.type = 'evenkeel.order.cancelled.v1' and coalesce(o.reason, '') not like 'given\\_up%'
     and o.cancel_requested_at is not null)`;
