@@ -76,7 +76,7 @@ export async function listen(app: RequestListener, options: ListenOptions): Prom
   server.maxConnections = limits.connections;
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
     // What is written now would stand in the middle of an answer that has begun.
-    const begun = inFlight.values().some((response) => response.socket === socket && response.headersSent);
+    const begun = [...inFlight].some((response) => response.socket === socket && response.headersSent);
     if (begun) socket.destroy();
     else answerUnreadable(error, socket);
   });
