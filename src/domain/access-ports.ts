@@ -76,6 +76,9 @@ export interface AuditFilter {
   readonly action?: string | undefined;
   readonly outcome?: AuditEntry['outcome'] | undefined;
   readonly subject?: string | undefined;
+  /** From this moment on, and before that one. */
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
   readonly limit: number;
   readonly cursor?: string | undefined;
 }

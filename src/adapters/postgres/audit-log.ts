@@ -28,10 +28,12 @@ export async function insertAudit(trx: Queries, { traceId, roles, ...entry }: Au
   return id;
 }
 
-async function read(queries: Queries, { limit, cursor, ...wanted }: AuditFilter) {
+async function read(queries: Queries, { limit, cursor, since, until, ...wanted }: AuditFilter) {
   const conditions = Object.entries(wanted).flatMap(([column, value]) =>
     value === undefined ? [] : [sql`${sql.ref(column)} = ${value}`],
   );
+  if (since !== undefined) conditions.push(sql`at >= ${since}::timestamptz`);
+  if (until !== undefined) conditions.push(sql`at < ${until}::timestamptz`);
   if (cursor !== undefined) conditions.push(sql`${newest.after(cursor)}`);
   const { rows } = await sql<Selectable<Tables['audit_log']>>`
     select * from audit_log ${whereAll(conditions)} order by ${newest.orderBy} limit ${limit + 1}`.execute(queries);
