@@ -271,7 +271,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('force'), wanted: fc.constantFrom('auto', 'open', 'closed') }) },
-) as fc.Arbitrary<Step>;
+);
 
 test('calls that overlap, in any order and at any time, do to a breaker what they do to the plainest one', () => {
   const seen = new Set<string>();
@@ -284,8 +284,8 @@ test('calls that overlap, in any order and at any time, do to a breaker what the
         const asked = played.ask();
         const call = reference.call(played.now);
         expect(typeof asked === 'object').toBe(call !== undefined);
+        expect(typeof asked === 'object' || asked > 0).toBe(true);
         if (typeof asked === 'object' && call) underWay.push({ ticket: asked, call });
-        else expect(asked).toBeGreaterThan(0);
       };
       const end = (which: number, how: CallOutcome): void => {
         const [ended] = underWay.splice(which, 1);
