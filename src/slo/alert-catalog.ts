@@ -2,6 +2,7 @@ import type { Objective } from '../domain/objectives.ts';
 import type { AlertRule } from './alert-rule.ts';
 import { budgetAlerts } from './burn-alerts.ts';
 import { causeAlerts } from './cause-alerts.ts';
+import { guardAlerts } from './guard-alerts.ts';
 import { measurementAlerts } from './measurement-alerts.ts';
 import { paceOf, type Pace } from './queries.ts';
 import { symptomAlerts } from './symptom-alerts.ts';
@@ -16,6 +17,7 @@ export function alertGroups(
     { name: 'evenkeel-measurement', alerts: measurementAlerts(objectives, pace) },
     { name: 'evenkeel-symptoms', alerts: symptomAlerts(pace) },
     { name: 'evenkeel-causes', alerts: causeAlerts(pace) },
+    { name: 'evenkeel-guards', alerts: guardAlerts(pace) },
   ];
 }
 

@@ -7,6 +7,7 @@ import { countersOf } from './budget-stories.ts';
 import { fired, type PromtoolTest, seriesOf, type Shown, stretches, type TestFile } from './promtool.ts';
 import { scrapeJobs, select } from './queries.ts';
 
+const DAY = 86_400;
 /** The minutes of each stretch: more than any alert waits. */
 const STRETCH = 20;
 const [KEPT, BROKEN, KEPT_AGAIN] = [STRETCH - 1, 2 * STRETCH - 1, 3 * STRETCH - 1];
@@ -84,6 +85,19 @@ const gauges: readonly LimitCase[] = [
   gauge('ParkedOrderMessages', 'parkedMessages', {}, [0, 1, 0], { shown: ['1'] }),
   gauge('ConsumerInTrouble', 'consumers', { state: 'in_trouble' }, [0, 1, 0], { shown: ['1'] }),
   gauge('ConsumerDisabled', 'consumers', { state: 'disabled' }, [0, 1, 0], { shown: ['1'] }),
+  gauge('BreakerOpen', 'breakerState', { breaker: 'carrier', state: 'open' }, [0, 1, 0], {
+    labels: { breaker: 'carrier' },
+    shown: ['carrier', 'carrier'],
+  }),
+  gauge('BreakerForced', 'breakerForcedSeconds', { breaker: 'risk' }, [DAY, DAY + 1, 0], {
+    labels: { breaker: 'risk' },
+    shown: ['risk', '1d 0h 0m 1s', 'risk'],
+  }),
+  gauge('ApiKeyExpiring', 'keyExpirySeconds', {}, [14 * DAY, 14 * DAY - 1, 365 * DAY], { shown: ['13d 23h 59m 59s'] }),
+  gauge('CertificateExpiring', 'certificateExpirySeconds', { connection: 'temporal' }, [14 * DAY, -1, 90 * DAY], {
+    labels: { connection: 'temporal' },
+    shown: ['temporal', 'temporal', '-1s'],
+  }),
   withMore(gauge('StoreConnectionsNearlyExhausted', 'storeConnections', {}, [85, 86, 10], { shown: ['86%'] }), [
     steady('storeConnectionsMax', 100),
   ]),

@@ -30,6 +30,8 @@ const factsOf = {
     'deadLetters',
     'parkedMessages',
     'consumers',
+    'breakerForcedSeconds',
+    'keyExpirySeconds',
   ],
   violations: ['violations'],
   temporal: ['taskQueuePollers', 'taskQueueBacklogAge'],

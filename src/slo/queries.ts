@@ -91,5 +91,14 @@ export function sumOfIncreases(byProcess: string, window: WindowName, pace: Pace
 
 /** The worst that any process says of what all of them read from the same records. */
 export function worst(key: keyof typeof metrics, labels: Readonly<Record<string, string>> = {}, by?: string): string {
-  return `max${by === undefined ? '' : ` by (${by}) `}(${select(metrics[key].name, labels)})`;
+  return over('max', select(metrics[key].name, labels), by);
+}
+
+/** The least that any process says, where less is worse. */
+export function least(key: keyof typeof metrics, by?: string): string {
+  return over('min', metrics[key].name, by);
+}
+
+function over(operator: 'max' | 'min', series: string, by: string | undefined): string {
+  return `${operator}${by === undefined ? '' : ` by (${by}) `}(${series})`;
 }

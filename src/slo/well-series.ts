@@ -33,6 +33,8 @@ const well: Readonly<
     ['deadLetters', 0],
     ['parkedMessages', 0],
     ['consumers', 0, { state: 'in_trouble' }],
+    ['breakerForcedSeconds', 0, { breaker: 'payment' }],
+    ['keyExpirySeconds', 365 * 86_400],
   ],
   violations: [['violations', 0, { kind: 'lost_order' }]],
   temporal: [
