@@ -27,6 +27,12 @@ test('what is encrypted comes back as it was, and shows nothing but the id of it
   expect(sealed.map(keyOf)).toEqual(values.map(() => 'old'));
 });
 
+test('what the SDK reads from the wire without data is encrypted as well', async () => {
+  const empty = { metadata: { encoding: Buffer.from('binary/null') }, data: [] as unknown as Uint8Array };
+  const [back] = await codecOf(old).decode(await codecOf(old).encode([empty]));
+  expect(valueIn(back)).toBeUndefined();
+});
+
 test('the same payload never looks the same twice', async () => {
   const [one, two] = await codecOf(old).encode([plain('Ada'), plain('Ada')]);
   expect(one?.data).not.toEqual(two?.data);

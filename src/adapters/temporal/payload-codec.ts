@@ -60,13 +60,13 @@ export function createPayloadCodec(namespace: string, ring: KeyRing | undefined)
   }
 }
 
-/** The length of the metadata, the metadata as JSON, the data as they are. */
+/** The length of the metadata, the metadata as JSON, the data as they are. Of no data protobuf.js makes an array. */
 function toBytes({ metadata, data }: Payload): Buffer {
   const entries = Object.entries(metadata ?? {}).map(([name, value]) => [name, Buffer.from(value).toString('base64')]);
   const head = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
   const length = Buffer.alloc(LENGTH_BYTES);
   length.writeUInt32BE(head.length);
-  return Buffer.concat([length, head, data ?? Buffer.alloc(0)]);
+  return Buffer.concat([length, head, Buffer.from(data ?? [])]);
 }
 
 function fromBytes(bytes: Buffer): Payload {
