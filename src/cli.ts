@@ -64,6 +64,9 @@ export async function main(words: readonly string[], io: CommandIo): Promise<num
 
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  // To whoever asks the API the reason is nothing; to whoever runs it, everything.
+  const { cause } = error;
+  if (error.name === 'DomainFailure' && cause instanceof Error) return `${error.message} (${cause.message})`;
   // An error with a known name says what to do; anything else is a bug, and its stack is the best that can be said.
   return error.name === 'Error' || error.name === 'TypeError' ? (error.stack ?? error.message) : error.message;
 }

@@ -13,8 +13,8 @@ export interface CertificateFiles {
 export interface TestAuthority {
   /** Its certificate, as a file. */
   readonly ca: string;
-  /** One by it for 127.0.0.1 and localhost, for servers and clients; it ends after `days`. */
-  issue(name: string, days?: number): CertificateFiles;
+  /** One by it for `names`, 127.0.0.1 and localhost if absent, for servers and clients; it ends after `days`. */
+  issue(name: string, days?: number, names?: string): CertificateFiles;
   remove(): void;
 }
 
@@ -35,9 +35,9 @@ export function testAuthority(name: string): TestAuthority {
   openssl('req', '-x509', '-new', '-key', caKey, '-subj', `/CN=${name}`, '-days', '2', '-out', ca);
   return {
     ca,
-    issue(of, days = 2) {
+    issue(of, days = 2, names = 'IP:127.0.0.1, DNS:localhost') {
       const [key, cert, request, extensions] = [newKey(of), file(`${of}.pem`), file(`${of}.csr`), file(`${of}.ext`)];
-      writeFileSync(extensions, 'subjectAltName = IP:127.0.0.1, DNS:localhost\n');
+      writeFileSync(extensions, `subjectAltName = ${names}\n`);
       openssl('req', '-new', '-key', key, '-subj', `/CN=${of}`, '-out', request);
       const by = ['-CA', ca, '-CAkey', caKey, '-CAcreateserial', '-extfile', extensions];
       openssl('x509', '-req', '-in', request, ...by, '-days', String(days), '-out', cert);

@@ -5,6 +5,7 @@ import type { OrderStatus } from '../../domain/order.ts';
 import { asFailure } from './failures.ts';
 import type { Tables } from './schema.ts';
 import { createSettledOrders, type SettledOrders } from './settled-orders.ts';
+import { certificateEnd, withTls } from './tls.ts';
 
 /** What a query needs: the pool itself or one transaction. */
 export type Queries = Kysely<Tables>;
@@ -24,6 +25,8 @@ export interface Database {
   readonly observer: StoreObserver;
   /** This process's connections, and how many wait for one. */
   pool(): { readonly total: number; readonly idle: number; readonly waiting: number };
+  /** When the server's certificate ends, as of the newest connection; undefined without TLS or a connection. */
+  certificateExpiresAt(): Date | undefined;
   /** Lets running queries finish, then closes all connections. */
   destroy(): Promise<void>;
 }
@@ -65,11 +68,11 @@ export interface ConnectOptions {
 
 /**
  * Opens a pool of at most `pool` connections (none before the first query, one more for notifications). All that is
- * thrown through it for reasons that may pass is `DomainFailure('store_unavailable')`.
+ * thrown through it for reasons that may pass is `DomainFailure('store_unavailable')`. Throws `DatabaseTlsError` itself.
  */
 export function connect(databaseUrl: string, options: ConnectOptions): Database {
   const connection = {
-    connectionString: databaseUrl,
+    connectionString: withTls(databaseUrl),
     application_name: APPLICATION_NAME,
     keepAlive: true,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -84,6 +87,10 @@ export function connect(databaseUrl: string, options: ConnectOptions): Database 
     verify: setName,
   });
   outliveBrokenConnections(pool);
+  let certificateExpiresAt: Date | undefined;
+  pool.on('connect', (client) => {
+    certificateExpiresAt = certificateEnd(client);
+  });
   const { observer = {} } = options;
   const queries = new Kysely<Tables>({
     dialect: new PostgresDialect({ pool }),
@@ -101,6 +108,7 @@ export function connect(databaseUrl: string, options: ConnectOptions): Database 
     settledOrders,
     traceparent: options.traceparent ?? (() => undefined),
     observer,
+    certificateExpiresAt: () => certificateExpiresAt,
     pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     destroy: async () => {
       await settledOrders.close();

@@ -25,9 +25,11 @@ const socketCodes = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
 ]);
+/** Of a server's certificate, which is renewed, or of an end that speaks no TLS: nothing that an order could be to blame for. */
+const tlsCodes = /^(ERR_SSL_|ERR_TLS_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/;
 /** The driver throws these as plain errors, told apart by their text alone. */
 const driverMessages =
-  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|Cannot use a pool after calling end|driver has already been destroyed|Query read timeout)/i;
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed|The server does not support SSL connections|Cannot use a pool after calling end|driver has already been destroyed|Query read timeout)/i;
 
 function isPassing(error: unknown): boolean {
   if (error instanceof DatabaseError) {
@@ -36,5 +38,6 @@ function isPassing(error: unknown): boolean {
   }
   if (error instanceof AggregateError) return error.errors.some(isPassing);
   if (!(error instanceof Error)) return false;
-  return ('code' in error && socketCodes.has(String(error.code))) || driverMessages.test(error.message);
+  const code = 'code' in error ? String(error.code) : '';
+  return socketCodes.has(code) || tlsCodes.test(code) || driverMessages.test(error.message);
 }

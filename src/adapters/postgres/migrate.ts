@@ -9,6 +9,7 @@ import { objectivesMigration } from './migrations/0003-objectives.ts';
 import { factsMigration } from './migrations/0004-facts.ts';
 import { resilienceMigration } from './migrations/0005-resilience.ts';
 import { buildIndexes } from './migrations/build-indexes.ts';
+import { withTls } from './tls.ts';
 
 /** In the order of their names; a migration that has run anywhere is never changed, only followed by another. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -28,7 +29,7 @@ const indexes = { ...objectivesMigration.indexes, ...factsMigration.indexes, ...
  * `store_unavailable` if the database cannot be reached, and what is wrong if one of its own was left out.
  */
 export async function migrate(databaseUrl: string): Promise<readonly string[]> {
-  const pool = new Pool({ connectionString: databaseUrl, max: 2, application_name: 'evenkeel-migrate' });
+  const pool = new Pool({ connectionString: withTls(databaseUrl), max: 2, application_name: 'evenkeel-migrate' });
   outliveBrokenConnections(pool);
   const db = new Kysely<unknown>({ dialect: new PostgresDialect({ pool }) });
   try {

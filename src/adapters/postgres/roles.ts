@@ -1,5 +1,6 @@
 import { Client, DatabaseError } from 'pg';
 import { asFailure } from './failures.ts';
+import { withTls } from './tls.ts';
 
 /** The group that the application's own login is in. It has what orders need, and may add to the audit log only. */
 export const APPLICATION_ROLE = 'evenkeel_app';
@@ -14,7 +15,7 @@ const notAllowed = '42501';
  * others. Resolves with what it may not do, in words for whoever can. Throws `store_unavailable`.
  */
 export async function grantApplication(ownerUrl: string): Promise<readonly string[]> {
-  const client = new Client({ connectionString: ownerUrl, application_name: 'evenkeel-migrate' });
+  const client = new Client({ connectionString: withTls(ownerUrl), application_name: 'evenkeel-migrate' });
   client.on('error', () => undefined);
   try {
     await client.connect();
