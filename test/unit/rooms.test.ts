@@ -80,13 +80,28 @@ const rooms: readonly Room[] = [
     allowed: ['./database.ts', '../../domain/step-ports.ts', '../../workflows/contract.ts', 'pg', 'node:crypto'],
     typesFree: true,
   },
-  ...(['src/delivery', 'src/resilience'] as const).map((folder) => ({
-    files: `${folder}/**`,
-    folder,
+  {
+    files: 'src/delivery/**',
+    folder: 'src/delivery',
     forbidden: ['../telemetry/metrics.ts', '../telemetry/log.ts', 'prom-client', '@opentelemetry/api'],
     allowed: ['./relay.ts', '../domain/delivery.ts', '../bounded.ts'],
     typesFree: true,
-  })),
+  },
+  {
+    files: 'src/resilience/**',
+    folder: 'src/resilience',
+    forbidden: [
+      '../telemetry/metrics.ts',
+      '../telemetry/log.ts',
+      '../adapters/http/carrier.ts',
+      '../delivery/outage.ts',
+      '../config.ts',
+      'prom-client',
+      '@opentelemetry/api',
+    ],
+    allowed: ['./breaker.ts', '../domain/failures.ts', 'node:timers/promises'],
+    typesFree: true,
+  },
   {
     files: 'src/api/**',
     folder: 'src/api',
