@@ -1,13 +1,14 @@
 /** The composition root: builds clients, ports and stores from the settings. Mains, tests and tools share it. */
+import { hostname } from 'node:os';
 import { createActivities } from './activities/activities.ts';
 import { connectBroker } from './adapters/amqp/broker.ts';
 import { amqpOrderQueue } from './adapters/amqp/order-queue.ts';
 import { amqpPublisher } from './adapters/amqp/publisher.ts';
-import { httpCarrier } from './adapters/http/carrier.ts';
-import { httpPaymentGateway } from './adapters/http/payment-gateway.ts';
 import { httpWebhooks } from './adapters/http/webhooks.ts';
 import { postgresApiKeys } from './adapters/postgres/api-keys.ts';
 import { postgresAuditLog } from './adapters/postgres/audit-log.ts';
+import { postgresBacklogs } from './adapters/postgres/backlogs.ts';
+import { postgresBreakers } from './adapters/postgres/breakers.ts';
 import { postgresCatalog } from './adapters/postgres/catalog.ts';
 import { postgresConsumerTroubles } from './adapters/postgres/consumer-troubles.ts';
 import { postgresConsumers } from './adapters/postgres/consumers.ts';
@@ -22,13 +23,17 @@ import { postgresIntake } from './adapters/postgres/intake.ts';
 import { postgresMessageInbox } from './adapters/postgres/message-inbox.ts';
 import { postgresOrders } from './adapters/postgres/orders.ts';
 import { postgresOutstanding } from './adapters/postgres/outstanding.ts';
+import { postgresRates } from './adapters/postgres/rates.ts';
+import { postgresRecipients } from './adapters/postgres/recipients.ts';
 import { postgresRedrives } from './adapters/postgres/redrives.ts';
 import { postgresRequests } from './adapters/postgres/requests.ts';
 import { postgresScreening } from './adapters/postgres/screening.ts';
+import { postgresShippingRates } from './adapters/postgres/shipping-rates.ts';
 import { postgresSloHistory } from './adapters/postgres/slo-history.ts';
 import { postgresSloRecords } from './adapters/postgres/slo-records.ts';
 import { postgresStock } from './adapters/postgres/stock.ts';
 import { postgresViews } from './adapters/postgres/views.ts';
+import { smtpMailer } from './adapters/smtp/mailer.ts';
 import type { Temporal } from './adapters/temporal/connection.ts';
 import { temporalDeliveryWorkflows } from './adapters/temporal/delivery-workflows.ts';
 import { temporalTaskQueues } from './adapters/temporal/task-queues.ts';
@@ -38,12 +43,14 @@ import { createHandover } from './delivery/handover.ts';
 import { createSender } from './delivery/sender.ts';
 import { type UpkeepDeps, createUpkeep } from './delivery/upkeep.ts';
 import { recordedPayments, recordedShipping } from './domain/provider-effects.ts';
+import { rememberedQuotes } from './domain/shipping-quotes.ts';
 import type { Instruments } from './instruments.ts';
+import { createProviders } from './providers.ts';
+import { createBreakers } from './resilience/breakers.ts';
+import { breakerMetrics } from './telemetry/breaker-metrics.ts';
 import { measuredQueue } from './telemetry/delivery-metrics.ts';
 import { tracedOrderQueue, tracedSender } from './telemetry/delivery-spans.ts';
 import type { Log } from './telemetry/log.ts';
-import { measuredCarrier, measuredGateway } from './telemetry/provider-metrics.ts';
-import { tracedCarrier, tracedGateway } from './telemetry/provider-spans.ts';
 import { currentTraceparent } from './telemetry/trace-context.ts';
 
 const HOUR_MS = 3_600_000;
@@ -70,11 +77,13 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     observer: instruments.store,
   });
   const journal = postgresEffects(db);
-  const gateway = tracedGateway(
-    measuredGateway(httpPaymentGateway(config.PAYMENT_GATEWAY_URL, { traceparent }), metrics),
-    tracing,
-  );
-  const carrier = tracedCarrier(measuredCarrier(httpCarrier(config.CARRIER_URL, { traceparent }), metrics), tracing);
+  const breakers = createBreakers({
+    worker: `${hostname()}:${process.pid}`,
+    concurrency: config.EVENKEEL_PROVIDER_CONCURRENCY,
+    observer: breakerMetrics(metrics, log),
+  });
+  const providers = createProviders(config, db, instruments, (name) => breakers.guard(name));
+  const { gateway, carrier } = providers;
   const payments = recordedPayments(journal, gateway);
   const shipping = recordedShipping(journal, carrier);
   const outstanding = postgresOutstanding(db);
@@ -110,6 +119,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
   const sender = createSender({
     http: httpWebhooks({ timeoutMs, networks: config.EVENKEEL_WEBHOOK_NETWORKS, traceparent }),
     amqp: amqpPublisher(broker, { timeoutMs, traceparent }),
+    mail: smtpMailer(postgresRecipients(db), { url: config.SMTP_URL, from: config.EVENKEEL_MAIL_FROM, timeoutMs }),
   });
   const upkeepSettings = {
     graceMs: SWEEP_GRACE_MS,
@@ -126,6 +136,13 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     instruments,
     db,
     apiKeys: postgresApiKeys(db),
+    backlogs: postgresBacklogs(db),
+    breakers,
+    breakerStore: postgresBreakers(db),
+    rates: postgresRates(db),
+    shippingQuotes: rememberedQuotes(providers.quotes, postgresShippingRates(db), () =>
+      metrics.count('fallbacks', { fallback: 'last_known_quote' }),
+    ),
     auditLog: postgresAuditLog(db),
     intake: postgresIntake(db),
     views: postgresViews(db),
@@ -151,10 +168,14 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     upkeepDeps,
     upkeepSettings,
     activities: createActivities({
-      screening: postgresScreening(db, {
-        reviewAboveMinor: config.EVENKEEL_REVIEW_ABOVE_MINOR,
-        reviewOrdersPerHour: config.EVENKEEL_REVIEW_ORDERS_PER_HOUR,
-      }),
+      screening: postgresScreening(
+        db,
+        {
+          reviewAboveMinor: config.EVENKEEL_REVIEW_ABOVE_MINOR,
+          reviewOrdersPerHour: config.EVENKEEL_REVIEW_ORDERS_PER_HOUR,
+        },
+        providers.risk,
+      ),
       stock: postgresStock(db),
       payments,
       shipping,
@@ -164,7 +185,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
       upkeep: createUpkeep(upkeepDeps, upkeepSettings),
     }),
     async close(): Promise<void> {
-      await Promise.all([gateway.close(), carrier.close(), sender.close()]);
+      await Promise.all([providers.close(), sender.close()]);
       await broker?.close();
       await db.destroy();
       await temporal.close();

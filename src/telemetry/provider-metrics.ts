@@ -1,9 +1,13 @@
-import type { Carrier, PaymentGateway } from '../domain/provider-ports.ts';
+import type { Carrier, PaymentGateway, Quotes, RiskService } from '../domain/provider-ports.ts';
 import type { Labels, Metrics } from './metrics.ts';
 
 /** Counts and times each call of a gateway. A method that the port gains does not compile until it is measured too. */
-export function measuredGateway<Gateway extends PaymentGateway>(gateway: Gateway, metrics: Metrics): Gateway {
-  const call = calls('payment', metrics);
+export function measuredGateway<Gateway extends PaymentGateway>(
+  gateway: Gateway,
+  metrics: Metrics,
+  provider: 'payment' | 'payment-fallback' = 'payment',
+): Gateway {
+  const call = calls(provider, metrics);
   const measured: PaymentGateway = {
     authorize: (key, request, attempt) => call('authorize', () => gateway.authorize(key, request, attempt)),
     capture: (key, request, attempt) => call('capture', () => gateway.capture(key, request, attempt)),
@@ -11,7 +15,7 @@ export function measuredGateway<Gateway extends PaymentGateway>(gateway: Gateway
     refund: (key, request, attempt) => call('refund', () => gateway.refund(key, request, attempt)),
     lookup: (key, attempt) => call('lookup', () => gateway.lookup(key, attempt)),
   };
-  zeroed('payment', measured, metrics);
+  zeroed(provider, measured, metrics);
   return { ...gateway, ...measured };
 }
 
@@ -25,6 +29,22 @@ export function measuredCarrier<C extends Carrier>(carrier: C, metrics: Metrics)
   };
   zeroed('carrier', measured, metrics);
   return { ...carrier, ...measured };
+}
+
+export function measuredRisk<Risk extends RiskService>(risk: Risk, metrics: Metrics): Risk {
+  const call = calls('risk', metrics);
+  const measured: RiskService = {
+    assess: (key, facts, attempt) => call('assess', () => risk.assess(key, facts, attempt)),
+  };
+  zeroed('risk', measured, metrics);
+  return { ...risk, ...measured };
+}
+
+export function measuredQuotes<Q extends Quotes>(quotes: Q, metrics: Metrics): Q {
+  const call = calls('quotes', metrics);
+  const measured: Quotes = { quote: (request, attempt) => call('quote', () => quotes.quote(request, attempt)) };
+  zeroed('quotes', measured, metrics);
+  return { ...quotes, ...measured };
 }
 
 type Provider = Labels<'providerCalls'>['provider'];
@@ -48,7 +68,7 @@ function calls(provider: Provider, metrics: Metrics) {
   };
 }
 
-function zeroed(provider: Provider, port: PaymentGateway | Carrier, metrics: Metrics): void {
+function zeroed(provider: Provider, port: PaymentGateway | Carrier | RiskService | Quotes, metrics: Metrics): void {
   for (const operation of Object.keys(port)) {
     metrics.count('providerCalls', { provider, operation, outcome: 'completed' }, 0);
     metrics.count('providerCalls', { provider, operation, outcome: 'failed' }, 0);

@@ -28,7 +28,7 @@ export const spanAttributes = {
   'evenkeel.consumer.id': 'The consumer',
   'evenkeel.redrive.id': 'The redrive',
   'evenkeel.event.id': 'The event',
-  'evenkeel.provider': '`payment` or `carrier`',
+  'evenkeel.provider': '`payment`, `payment-fallback`, `carrier`, `quotes` or `risk`',
   'evenkeel.outcome': 'How the business answered, such as `declined`: no failure',
   'evenkeel.activity.attempt': 'Which attempt of the activity, from 1',
   'evenkeel.activity.local': 'Whether it ran inside the workflow task',

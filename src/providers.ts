@@ -1,0 +1,93 @@
+import { type Guard } from './resilience/guard.ts';
+import { httpCarrier } from './adapters/http/carrier.ts';
+import { httpPaymentGateway } from './adapters/http/payment-gateway.ts';
+import { httpQuotes } from './adapters/http/quotes.ts';
+import { httpRiskService } from './adapters/http/risk.ts';
+import type { Database } from './adapters/postgres/database.ts';
+import { postgresPaymentRoutes } from './adapters/postgres/payment-routes.ts';
+import type { WiredConfig } from './config.ts';
+import type { BreakerName } from './domain/breakers.ts';
+import { LONGEST_ATTEMPT_MS, type PaymentGateway } from './domain/provider-ports.ts';
+import type { Instruments } from './instruments.ts';
+import {
+  type FailoverObserver,
+  type NamedGateway,
+  failoverGateway,
+  gatewayName,
+} from './resilience/payment-failover.ts';
+import { guardedCall, guardedCarrier, guardedGateway } from './resilience/provider.ts';
+import { measuredCarrier, measuredGateway, measuredQuotes, measuredRisk } from './telemetry/provider-metrics.ts';
+import { tracedCarrier, tracedGateway, tracedQuotes, tracedRisk } from './telemetry/provider-spans.ts';
+import { currentTraceparent } from './telemetry/trace-context.ts';
+
+export type Providers = ReturnType<typeof createProviders>;
+
+/**
+ * Whoever is asked outside: each over HTTP, measured and traced where it was really asked, and behind its guard, so that
+ * a call that was refused here counts as none.
+ */
+export function createProviders(
+  config: WiredConfig,
+  db: Database,
+  { log, metrics, tracing }: Instruments,
+  guard: (name: BreakerName) => Guard,
+) {
+  const options = { traceparent: currentTraceparent };
+  const closers: (() => Promise<void>)[] = [];
+  const closing = <Port extends { close(): Promise<void> }>(port: Port): Port => {
+    closers.push(() => port.close());
+    return port;
+  };
+
+  const gatewayAt = (url: string, name: 'payment' | 'payment-fallback'): PaymentGateway => {
+    const seen = tracedGateway(
+      measuredGateway(closing(httpPaymentGateway(url, options)), metrics, name),
+      tracing,
+      name,
+    );
+    return guardedGateway(seen, guard(name));
+  };
+  const others = config.PAYMENT_GATEWAY_FALLBACK_URLS.map((url): NamedGateway => [
+    gatewayName(url),
+    gatewayAt(url, 'payment-fallback'),
+  ]);
+  const first: NamedGateway = [
+    gatewayName(config.PAYMENT_GATEWAY_URL),
+    gatewayAt(config.PAYMENT_GATEWAY_URL, 'payment'),
+  ];
+  const observer: FailoverObserver = {
+    movedOn({ orderId, provider }) {
+      metrics.count('fallbacks', { fallback: 'second_payment_provider' });
+      log.warn(
+        { orderId, provider },
+        'payment goes to another gateway, since the one before is known not to have charged',
+      );
+    },
+    contradiction({ key, providers }) {
+      log.error({ key, providers }, 'more than one payment gateway had an effect under a key: somebody must look');
+    },
+  };
+
+  const carrier = guardedCarrier(
+    tracedCarrier(measuredCarrier(closing(httpCarrier(config.CARRIER_URL, options)), metrics), tracing),
+    guard('carrier'),
+  );
+  const quotes = tracedQuotes(measuredQuotes(closing(httpQuotes(config.CARRIER_URL, options)), metrics), tracing);
+  const riskAt = (url: string) => {
+    const risk = tracedRisk(measuredRisk(closing(httpRiskService(url, options)), metrics), tracing);
+    return {
+      service: { assess: guardedCall(guard('risk'), risk.assess) },
+      fellBack: () => metrics.count('fallbacks', { fallback: 'screening_review' }),
+    };
+  };
+
+  return {
+    gateway: failoverGateway([first, ...others], postgresPaymentRoutes(db, LONGEST_ATTEMPT_MS), observer),
+    carrier,
+    quotes: { quote: guardedCall(guard('quotes'), quotes.quote) },
+    risk: config.RISK_URL === undefined ? undefined : riskAt(config.RISK_URL),
+    async close(): Promise<void> {
+      await Promise.all(closers.map((close) => close()));
+    },
+  };
+}
