@@ -33,6 +33,12 @@ test('what the SDK reads from the wire without data is encrypted as well', async
   expect(valueIn(back)).toBeUndefined();
 });
 
+test('a key is the same in hex as in base64', async () => {
+  const bytes = randomBytes(32);
+  const sealed = await codecOf(`k:${bytes.toString('hex')}`).encode([plain('Ada')]);
+  expect((await codecOf(`k:${bytes.toString('base64')}`).decode(sealed)).map(valueIn)).toEqual(['Ada']);
+});
+
 test('the same payload never looks the same twice', async () => {
   const [one, two] = await codecOf(old).encode([plain('Ada'), plain('Ada')]);
   expect(one?.data).not.toEqual(two?.data);

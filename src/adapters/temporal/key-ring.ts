@@ -11,18 +11,20 @@ export type KeyRing = readonly [PayloadKey, ...PayloadKey[]];
 
 /** Of AES-256. */
 const KEY_BYTES = 32;
+/** In base64 these would be 48 bytes, which no key has. */
+const HEX = /^[0-9a-fA-F]{64}$/;
 
 /**
- * Reads `id:base64` of 32 bytes each, separated by commas. Throws `RangeError` that names the bad one by its id or
+ * Reads `id:` and 32 bytes in base64 or hex each, separated by commas. Throws `RangeError` that names the bad one by its id or
  * place, and repeats nothing of any key.
  */
 export function parseKeyRing(text: string): KeyRing {
   const keys = text.split(',').map((part, index): PayloadKey => {
-    const [, id, base64] = /^([\w.-]{1,64}):([A-Za-z0-9+/]+=*)$/.exec(part.trim()) ?? [];
-    if (id === undefined || base64 === undefined) {
+    const [, id, written] = /^([\w.-]{1,64}):([A-Za-z0-9+/]+=*)$/.exec(part.trim()) ?? [];
+    if (id === undefined || written === undefined) {
       throw new RangeError(`key ${index + 1} is not as id:base64, with an id of up to 64 letters, digits, . _ or -`);
     }
-    const bytes = Buffer.from(base64, 'base64');
+    const bytes = Buffer.from(written, HEX.test(written) ? 'hex' : 'base64');
     if (bytes.length !== KEY_BYTES) {
       throw new RangeError(`key '${id}' has ${bytes.length} bytes and needs ${KEY_BYTES}: 'openssl rand -base64 32'`);
     }
