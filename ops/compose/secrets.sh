@@ -30,6 +30,7 @@ hand() {
 
 superuser=$(original postgres)
 evenkeel=$(original postgres-evenkeel)
+application=$(original postgres-evenkeel-app)
 temporal=$(original postgres-temporal)
 amqp=$(original rabbitmq)
 carrier=$(original carrier-callback)
@@ -37,11 +38,14 @@ carrier=$(original carrier-callback)
 hand postgres 999 password "$superuser"
 hand databases 10001 superuser-url "postgres://postgres:$superuser@$POSTGRES_ADDRESS/postgres"
 hand databases 10001 evenkeel-password "$evenkeel"
+hand databases 10001 evenkeel_login-password "$application"
 hand databases 10001 temporal-password "$temporal"
 hand temporal 1000 password "$temporal"
-hand evenkeel 10001 database-url "postgres://evenkeel:$evenkeel@$POSTGRES_ADDRESS/evenkeel"
+hand migration 10001 database-url "postgres://evenkeel:$evenkeel@$POSTGRES_ADDRESS/evenkeel"
+hand evenkeel 10001 database-url "postgres://evenkeel_login:$application@$POSTGRES_ADDRESS/evenkeel"
 hand evenkeel 10001 amqp-url "amqp://evenkeel:$amqp@$RABBITMQ_ADDRESS"
 hand evenkeel 10001 carrier-callback-secret "$carrier"
+hand evenkeel 10001 payload-keys "k1:$(original payload-key)"
 hand sandbox 10001 carrier-callback-secret "$carrier"
 hand rabbitmq 999 password "$amqp"
 hand grafana 472 password "$(original grafana)"

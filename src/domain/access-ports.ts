@@ -51,6 +51,11 @@ export interface ApiKeys {
   revoke(id: string, actor: string): Promise<ApiKeyView>;
   /** Undefined for one that is none of ours, is revoked or has expired. */
   find(key: string): Promise<Identity | undefined>;
+  /**
+   * Until the next key expires that is missed when it does: one that was used within a week. A year where there is none;
+   * negative for a day after it has expired.
+   */
+  nextExpirySeconds(): Promise<number>;
 }
 
 export interface AuditEntry {

@@ -12,6 +12,7 @@ import { newKey, newOrder } from '../support/stack.ts';
 import { waitFor } from '../support/wait.ts';
 
 let stack: PlainStack | undefined;
+let key = '';
 
 beforeAll(async () => {
   const { path: rabbitmq, problem } = inject('rabbitmqServer');
@@ -31,6 +32,11 @@ beforeAll(async () => {
     console.log(made.logs());
     throw error;
   });
+  const [api] = made.instances('api');
+  if (api === undefined) throw new Error('there is no API');
+  // As the README says to make the first.
+  const words = ['node', 'dist/main.js', 'keys', 'create', '--name', 'test', '--role', 'admin'];
+  key = (await made.exec(api, words)).trim();
 }, BUILD_TIMEOUT_MS);
 
 afterEach(({ task }) => {
@@ -49,7 +55,7 @@ function running(): PlainStack {
 async function send(method: string, path: string, body?: unknown): Promise<{ status: number; json: unknown }> {
   const response = await fetch(`http://${running().address('ingress', 8080)}${path}`, {
     method,
-    headers: { 'content-type': 'application/json', 'idempotency-key': newKey() },
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json', 'idempotency-key': newKey() },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     signal: AbortSignal.timeout(20_000),
   });

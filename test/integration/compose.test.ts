@@ -132,7 +132,10 @@ describe('the services', () => {
     for (const name of ['api', 'worker', 'migrate']) {
       const { environment = {} } = services[name] as ComposeService;
       const secrets = Object.keys(environment).filter((variable) => variable.endsWith('_FILE'));
-      expect(secrets).toContain('DATABASE_URL_FILE');
+      // The owner's password is where it is needed, and nowhere else: the application cannot change its audit log.
+      expect(secrets.filter((variable) => variable.includes('DATABASE_URL'))).toEqual([
+        name === 'migrate' ? 'EVENKEEL_MIGRATION_DATABASE_URL_FILE' : 'DATABASE_URL_FILE',
+      ]);
       const given = Object.fromEntries(Object.entries(environment).filter(([variable]) => !variable.endsWith('_FILE')));
       const config = readConfig({ ...given, DATABASE_URL: 'postgres://u:p@h:1/d' });
       expect(() => requirePeers(config)).not.toThrow();

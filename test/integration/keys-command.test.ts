@@ -22,6 +22,24 @@ const keys = (...words: string[]) =>
   runCommand(main, ['keys', ...words], { env: { DATABASE_URL: database.url, USER: 'ada' } });
 const listed = async () => JSON.parse((await keys('list', '--json')).stdout) as ApiKeyView[];
 
+describe('the next expiry', () => {
+  test('is that of the key in use that expires first, and a year away where there is none', async () => {
+    const stored = postgresApiKeys(db);
+    const make = async (validDays: number) =>
+      (await stored.create({ name: 'x', roles: ['shop'], validDays, actor: 'test' })).key;
+    const DAY = 86_400;
+    await make(1);
+    expect(await stored.nextExpirySeconds()).toBe(365 * DAY);
+    await stored.find(await make(9));
+    const first = await make(5);
+    await stored.find(first);
+    expect(await stored.nextExpirySeconds()).toBeGreaterThan(4 * DAY);
+    expect(await stored.nextExpirySeconds()).toBeLessThanOrEqual(5 * DAY);
+    await stored.revoke(first.slice(3, 15), 'test');
+    expect(await stored.nextExpirySeconds()).toBeGreaterThan(8 * DAY);
+  });
+});
+
 describe('evenkeel keys', () => {
   test.each([
     [['create', '--role', 'shop'], '--name is missing'],

@@ -113,6 +113,14 @@ export class PlainStack {
     else await Promise.all(this.instances(name).map((instance) => this.startInstance(instance)));
   }
 
+  /** Runs words within what an instance sees of files and settings, as `docker compose exec`; resolves with its stdout. */
+  async exec(instance: Instance, words: readonly string[]): Promise<string> {
+    const [command = '', ...args] = words.map((word) => this.#translate(instance, word));
+    const { code, output, stdout } = await run(command, args, { env: this.#environment(instance), cwd: ROOT });
+    if (code !== 0) throw new Error(`${words.join(' ')} in ${instance.name} ended with ${code}:\n${output}`);
+    return stdout;
+  }
+
   /** Runs once more all that runs to its end. */
   async prepare(): Promise<void> {
     for (const service of startOrder(this.#services)) {

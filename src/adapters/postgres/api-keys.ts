@@ -4,13 +4,14 @@ import type { ApiKeyView, ApiKeys, NewApiKey } from '../../domain/access-ports.t
 import { type Identity, isRole } from '../../domain/access.ts';
 import { DomainFailure } from '../../domain/failures.ts';
 import { insertAudit } from './audit-log.ts';
-import type { Database } from './database.ts';
+import type { Database, Queries } from './database.ts';
 import type { Tables } from './schema.ts';
 
 type KeyRow = Selectable<Tables['api_keys']>;
 
 /** `ek_<id>_<secret>`: the prefix is what scanners for leaked secrets look for, the id is what it is revoked by. */
 const keyPattern = /^ek_([a-z0-9]{12})_([\w-]{43})$/;
+const YEAR_SECONDS = 365 * 24 * 3_600;
 const idLetters = 'abcdefghijklmnopqrstuvwxyz0123456789';
 
 export function postgresApiKeys(db: Database): ApiKeys {
@@ -66,7 +67,20 @@ export function postgresApiKeys(db: Database): ApiKeys {
       });
       return row && identityOf(row);
     },
+    nextExpirySeconds: () => db.read(readNextExpiry),
   };
+}
+
+async function readNextExpiry(queries: Queries): Promise<number> {
+  const { rows } = await sql<{ seconds: number }>`
+    select coalesce(extract(epoch from min(expires_at) - clock_timestamp()), ${YEAR_SECONDS})::float8 as seconds
+    from api_keys
+    where revoked_at is null and last_used_at > clock_timestamp() - interval '7 days'
+      -- Expired, it counts for a day: long enough to be noticed by, if nobody heard before.
+      and expires_at > clock_timestamp() - interval '1 day'`.execute(queries);
+  const [row] = rows;
+  if (row === undefined) throw new Error('an aggregate has no row');
+  return row.seconds;
 }
 
 /** 256 random bits need no salt and no slow hash. */
