@@ -60,9 +60,17 @@ export interface GuardOptions {
 const SLOW_MS = 5_000;
 /**
  * A time-out says nothing of the provider if the call was given less. The first, local attempt at a step has 1.4 s: a
- * provider that takes two is slow, but everything gets done, by the second attempt; opening would stop it all.
+ * provider that takes two is slow, but everything gets done, by the second attempt; opening would stop it all. The others
+ * have one time for each call, after which there is another way: who takes longer is away.
  */
-const FAIR_MS = 2_000;
+const FAIR_MS: Readonly<Record<BreakerName, number>> = {
+  payment: 2_000,
+  'payment-fallback': 2_000,
+  carrier: 2_000,
+  quotes: 0,
+  risk: 0,
+  mail: 0,
+};
 const FULL_RETRY_MS = 500;
 
 export function createGuard(name: BreakerName, options: GuardOptions): HeldGuard {
@@ -107,7 +115,7 @@ export function createGuard(name: BreakerName, options: GuardOptions): HeldGuard
         outcome = now() - began > SLOW_MS ? 'failed' : 'succeeded';
         return answer;
       } catch (error) {
-        outcome = outcomeOf(error, attempt, began);
+        outcome = outcomeOf(error, attempt, began + FAIR_MS[name]);
         throw error;
       } finally {
         leave();
@@ -129,13 +137,13 @@ export function createGuard(name: BreakerName, options: GuardOptions): HeldGuard
  * What a failure says of the provider. One that refuses the request (4xx), or asks for fewer (429), is well; whatever is
  * none of these is a fault of ours.
  */
-function outcomeOf(error: unknown, { signal, deadline }: Attempt, began: number): CallOutcome {
+function outcomeOf(error: unknown, { signal, deadline }: Attempt, fairAt: number): CallOutcome {
   if (!(error instanceof DomainFailure)) return 'ignored';
   // The caller gave up, for reasons of its own: no time-out of the call.
   if (signal.aborted && !isTimeout(signal.reason)) return 'ignored';
   if (error.code === 'provider_unavailable') return 'failed';
   if (error.code !== 'provider_timeout') return 'ignored';
-  return deadline !== undefined && deadline - began < FAIR_MS ? 'ignored' : 'failed';
+  return (deadline ?? Infinity) < fairAt ? 'ignored' : 'failed';
 }
 
 function isTimeout(reason: unknown): boolean {

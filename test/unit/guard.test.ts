@@ -105,6 +105,13 @@ describe('a guard', () => {
     expect(of('transition')).toHaveLength(1);
   });
 
+  test('takes one for away that has one time for each call, and did not keep it', async () => {
+    const { breakers, attempt, of } = aProcess();
+    const risk = guardedCall(breakers.guard('risk'), (_: Attempt) => failing('provider_timeout')());
+    for (let time = 0; time < 10; time += 1) await risk(attempt({ deadline: 1_000 })).catch(() => undefined);
+    expect(of('transition')).toMatchObject([['transition', 'risk', 'closed', 'open', expect.any(String)]]);
+  });
+
   test('counts an answer that took more than five seconds as a failure, and hands it on', async () => {
     const { calls, of, clock } = aProcess();
     const slow = (ms: number) => () => {
