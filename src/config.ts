@@ -224,7 +224,7 @@ const schema = z.object({
   EVENKEEL_PAYLOAD_KEYS: payloadKeys
     .optional()
     .describe(
-      'Keys that encrypt what Temporal keeps, id:base64 of 32 bytes, separated by commas: the first encrypts, all decrypt; without it nothing is encrypted',
+      'Keys that encrypt what Temporal keeps, id: and 32 bytes in base64 or hex, separated by commas: the first encrypts, all decrypt; without it nothing is encrypted',
     ),
   EVENKEEL_CODEC_ORIGINS: origins
     .default([])
