@@ -107,7 +107,8 @@ describe('a guard', () => {
 
   test('takes one for away that has one time for each call, and did not keep it', async () => {
     const { breakers, attempt, of } = aProcess();
-    const risk = guardedCall(breakers.guard('risk'), (_: Attempt) => failing('provider_timeout')());
+    const hang: (bounds: Attempt) => Promise<never> = failing('provider_timeout');
+    const risk = guardedCall(breakers.guard('risk'), hang);
     for (let time = 0; time < 10; time += 1) await risk(attempt({ deadline: 1_000 })).catch(() => undefined);
     expect(of('transition')).toMatchObject([['transition', 'risk', 'closed', 'open', expect.any(String)]]);
   });
