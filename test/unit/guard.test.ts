@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { BreakerStore, ForcedState, ToldBreaker, ToldTransition } from '../../src/domain/breakers.ts';
+import {
+  type BreakerStore,
+  type ForcedState,
+  type ToldBreaker,
+  type ToldTransition,
+  breakerNames,
+} from '../../src/domain/breakers.ts';
 import { DomainFailure, type FailureCode } from '../../src/domain/failures.ts';
 import type { Attempt } from '../../src/domain/step-ports.ts';
 import { limitsOf } from '../../src/resilience/bulkhead.ts';
@@ -281,7 +287,7 @@ describe('the breakers of a process', () => {
     expect(first?.[0]).toBe('host-1:42');
     const transition = { name: 'payment', from: 'closed', to: 'open', cause: '10 of 10 calls failed' };
     expect(first?.[2]).toEqual([{ ...transition, msAgo: 2_000 }]);
-    expect(first?.[1]).toHaveLength(6);
+    expect(first?.[1]).toHaveLength(breakerNames.length);
     expect(first?.[1][0]).toEqual({ name: 'payment', state: 'open', sinceMsAgo: 2_000, calls: 0, failures: 0 });
     // Nobody called it: time alone makes it half-open, and nobody takes it for open for hours.
     expect(second?.[1][0]).toMatchObject({ state: 'half-open', sinceMsAgo: 0 });
