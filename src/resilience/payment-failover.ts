@@ -29,7 +29,8 @@ export function gatewayName(baseUrl: string): string {
  * have charged: nothing was sent there, or it was asked after the longest attempt and knows nothing of the key. What
  * was authorized is captured, voided and refunded where it was; ids of others than the first say whose they are, as
  * `<name>~<id>`. Fails as its gateways and its store do, and with `provider_unavailable` for a key that is with a gateway
- * which is not among these any more. One gateway alone is that gateway, and keeps no routes.
+ * which is not among these any more. One gateway alone is that gateway, and keeps no routes. Throws `RangeError` for two of
+ * one name.
  */
 export function failoverGateway(
   gateways: readonly [NamedGateway, ...NamedGateway[]],
@@ -40,6 +41,7 @@ export function failoverGateway(
   if (others.length === 0) return firstGateway;
   const byName: ReadonlyMap<string, PaymentGateway> = new Map(gateways);
   const names = gateways.map(([name]) => name);
+  if (byName.size < names.length) throw new RangeError(`a payment gateway is listed twice: ${names.join(', ')}`);
 
   const gatewayOf = (name: string, key: string): PaymentGateway => {
     const gateway = byName.get(name);

@@ -69,7 +69,8 @@ test.each([
 });
 
 test('the first verdict stays: once the service is back it is not asked again, and nothing is counted twice', async () => {
-  const [fault, order] = await Promise.all([sandbox.addFault({ dependency: 'risk', kind: 'error' }), newOrder(100)]);
+  await sandbox.addFault({ dependency: 'risk', kind: 'error' });
+  const order = await newOrder(100);
   const { screening, told } = screeningBy(risk);
   await screening.screen(order.screen);
   expect(await screening.screen(order.screen)).toEqual(unavailable);

@@ -161,6 +161,20 @@ test('one gateway alone is itself: no routes are kept', () => {
   ).toBe(only);
 });
 
+test('a gateway that is listed twice is refused: its own failure would prove something of itself', () => {
+  const [one, other] = [new MemoryGateway(), new MemoryGateway()];
+  const twice: [NamedGateway, NamedGateway] = [
+    ['one', one],
+    ['one', other],
+  ];
+  expect(() =>
+    failoverGateway(
+      twice,
+      memoryPaymentRoutes(() => 0, 0),
+    ),
+  ).toThrow('listed twice: one, one');
+});
+
 test('a gateway is called by where it is', () => {
   expect(gatewayName('https://pay.example.com:8443/a~b/')).toBe('pay.example.com:8443/a%7Eb');
 });

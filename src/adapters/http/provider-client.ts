@@ -17,16 +17,6 @@ const LAST_RESORT_MS = 60_000;
 /** Clients' errors that mean "not now": 409 is what an attempt sees whose key an aborted one is still using. */
 const notNow: ReadonlySet<number> = new Set([408, 409, 425]);
 
-/** No connection came to be, so nothing was sent over one. */
-const notConnected: ReadonlySet<string> = new Set([
-  'ECONNREFUSED',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
 const problemSchema = z.object({ code: z.string().regex(/^[a-z0-9_.-]{1,60}$/) });
 
 export interface ProviderOptions {
@@ -155,7 +145,7 @@ export class ProviderClient {
       return new DomainFailure('provider_timeout', `${this.#name}: no answer to ${call} in time`, { cause: error });
     }
     const message = `${this.#name}: ${call} broke off (${code})`;
-    return new DomainFailure('provider_unavailable', message, { cause: error, nothingSent: notConnected.has(code) });
+    return new DomainFailure('provider_unavailable', message, { cause: error, nothingSent: isOfConnecting(error) });
   }
 
   #refusal({ method, path, secret }: ProviderCall<unknown>, answer: Answer): DomainFailure {
@@ -195,6 +185,17 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   } finally {
     signal.removeEventListener('abort', giveUp);
   }
+}
+
+/**
+ * Whether no connection came to be, so that nothing was sent over one. Told by the system's call and not by the code:
+ * one that broke may end in `EHOSTUNREACH`, too, and then the request may have arrived.
+ */
+function isOfConnecting(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isOfConnecting);
+  if (!(error instanceof Error)) return false;
+  if ('code' in error && error.code === 'UND_ERR_CONNECT_TIMEOUT') return true;
+  return 'syscall' in error && (error.syscall === 'connect' || error.syscall === 'getaddrinfo');
 }
 
 /** Reads a body; undefined if it is too large. Throws if it breaks off. */
