@@ -159,6 +159,15 @@ const schema = z.object({
     .url({ protocol: /^amqps?$/ })
     .optional()
     .describe('RabbitMQ for consumers over AMQP and for orders from a queue, amqp://user:password@host:port/vhost'),
+  EVENKEEL_AMQP_CA_FILE: z
+    .string()
+    .optional()
+    .describe('File of the authority that the certificate of an amqps: broker is by'),
+  EVENKEEL_AMQP_CERT_FILE: z
+    .string()
+    .optional()
+    .describe('File of our certificate, for an amqps: broker that asks for one'),
+  EVENKEEL_AMQP_KEY_FILE: z.string().optional().describe('File of the key of that certificate'),
   EVENKEEL_AMQP_MAX_RETRIES: z.coerce
     .number()
     .int()

@@ -9,6 +9,7 @@ import { inject } from 'vitest';
 import { freePort } from '../../src/embedded/ports.ts';
 import type { Account } from '../../src/embedded/run.ts';
 import { isRoot, unprivilegedAccount } from '../../src/embedded/unprivileged.ts';
+import type { CertificateFiles } from './certificates.ts';
 import { waitFor } from './wait.ts';
 
 /** Whatever runs; the last resort where a test process ends without having stopped its broker. */
@@ -21,6 +22,8 @@ process.on('exit', () => {
 export class TestBroker {
   /** amqp://guest:guest@127.0.0.1:port; the same over all its lives. */
   readonly url: string;
+  /** Where it speaks TLS, if it was asked to. */
+  readonly tlsAddress: string;
   readonly #home: string;
   readonly #account: Account | undefined;
   readonly #ports: { readonly amqp: number; readonly distribution: number; readonly epmd: number };
@@ -33,9 +36,11 @@ export class TestBroker {
     readonly home: string;
     readonly account: Account | undefined;
     readonly ports: { readonly amqp: number; readonly distribution: number; readonly epmd: number };
+    readonly tlsPort: number;
     readonly serverPath: string;
   }) {
     this.url = `amqp://guest:guest@127.0.0.1:${made.ports.amqp}`;
+    this.tlsAddress = `127.0.0.1:${made.tlsPort}`;
     this.#home = made.home;
     this.#account = made.account;
     this.#ports = made.ports;
@@ -132,8 +137,11 @@ export class TestBroker {
   }
 }
 
-/** Starts a RabbitMQ; ask for one per file that needs it, and `stop` it in the end. Throws if there is no RabbitMQ. */
-export async function startBroker(): Promise<TestBroker> {
+/**
+ * Starts a RabbitMQ; ask for one per file that needs it, and `stop` it in the end. With `tls` it has a port that asks for
+ * a certificate by the same authority, too. Throws if there is no RabbitMQ.
+ */
+export async function startBroker(tls?: CertificateFiles & { readonly ca: string }): Promise<TestBroker> {
   const { path: serverPath, problem } = inject('rabbitmqServer');
   if (serverPath === null) throw new Error(problem);
   const home = await mkdtemp(join(tmpdir(), 'evenkeel-rabbitmq-'));
@@ -141,12 +149,18 @@ export async function startBroker(): Promise<TestBroker> {
   if (account) await chown(home, account.uid, account.gid);
   await chmod(home, 0o700);
   // The disk of whoever runs the tests may be fuller than a server's should be.
-  await writeFile(join(home, 'rabbitmq.conf'), 'disk_free_limit.absolute = 10MB\nlog.console.level = warning\n', {
-    mode: 0o644,
-  });
+  const settings = ['disk_free_limit.absolute = 10MB', 'log.console.level = warning'];
+  const tlsPort = await freePort();
+  if (tls !== undefined) {
+    const files = [`cacertfile = ${tls.ca}`, `certfile = ${tls.cert}`, `keyfile = ${tls.key}`];
+    const asks = ['verify = verify_peer', 'fail_if_no_peer_cert = true'];
+    settings.push(`listeners.ssl.default = 127.0.0.1:${tlsPort}`);
+    settings.push(...[...files, ...asks].map((option) => `ssl_options.${option}`));
+  }
+  await writeFile(join(home, 'rabbitmq.conf'), `${settings.join('\n')}\n`, { mode: 0o644 });
   // One after the other: each is free only until the next is asked for.
   const ports = { amqp: await freePort(), distribution: await freePort(), epmd: await freePort() };
-  const broker = new TestBroker({ home, account, ports, serverPath });
+  const broker = new TestBroker({ home, account, ports, tlsPort, serverPath });
   try {
     await broker.start();
     return broker;

@@ -1,6 +1,8 @@
 import { EventEmitter, once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import { type ChannelModel, type ConfirmChannel, type RecoveringChannelModel, connect } from 'amqplib';
 import { readAllHeaders } from './header-frames.ts';
 import { reconnection } from './reconnection.ts';
@@ -18,6 +20,8 @@ export interface Broker {
   connected(signal: AbortSignal): Promise<void>;
   /** Why the broker takes no messages at the moment, such as `low on disk`; undefined if it does. */
   readonly blocked: string | undefined;
+  /** When the certificate ends that the broker shows on this connection; undefined without TLS or a connection. */
+  certificateExpiresAt(): Date | undefined;
   /** Another connection to the same, so that what ends one leaves the other alone; `close` closes it too. */
   apart(use: string): Broker;
   /** Closes the connection and all its channels, for good and within a few seconds. */
@@ -29,6 +33,22 @@ export interface BrokerOptions {
   readonly report?: (line: string, error?: Error) => void;
   /** What it is for, as the broker shows it beside our name. */
   readonly use?: string;
+  /** For amqps; without it the authorities that Node trusts. */
+  readonly tls?: BrokerTls;
+}
+
+/** Paths of files in PEM. */
+export interface BrokerTls {
+  /** The authority that the broker's certificate is by. */
+  readonly caFile?: string | undefined;
+  /** Our own certificate and its key, for a broker that asks for one; both or neither. */
+  readonly certFile?: string | undefined;
+  readonly keyFile?: string | undefined;
+}
+
+/** Thrown for files of `BrokerTls` that cannot be used. */
+export class BrokerTlsError extends Error {
+  override readonly name = 'BrokerTlsError';
 }
 
 /** There is no connection, or it broke before the answer. The same may do in a moment. */
@@ -43,9 +63,11 @@ const CLOSE_TIMEOUT_MS = 5_000;
 
 /**
  * One connection to the RabbitMQ at `url`, opened when it is first needed, and from then on again and again until
- * `close`. What happens to it is reported and never thrown.
+ * `close`. What happens to it is reported and never thrown, but for `BrokerTlsError`, at once.
  */
-export function connectBroker(url: string, { report = () => undefined, use }: BrokerOptions = {}): Broker {
+export function connectBroker(url: string, options: BrokerOptions = {}): Broker {
+  const { report = () => undefined, use } = options;
+  const tls = options.tls === undefined ? {} : tlsOf(options.tls);
   const host = new URL(url).host;
   const forUse = use === undefined ? '' : ` for ${use}`;
   /** Emits `change` when there is a connection, and when an attempt to get one has failed. */
@@ -73,6 +95,7 @@ export function connectBroker(url: string, { report = () => undefined, use }: Br
       noDelay: true,
       keepAlive: true,
       timeout: CONNECT_TIMEOUT_MS,
+      ...tls,
       clientProperties: { connection_name: `evenkeel${forUse}` },
       recovery: { calculateDelay: () => again.delayMs(), waitForConnect: false },
     });
@@ -118,6 +141,10 @@ export function connectBroker(url: string, { report = () => undefined, use }: Br
     get blocked() {
       return blocked;
     },
+    certificateExpiresAt() {
+      const stream = model && streamOf(model);
+      return stream instanceof TLSSocket ? new Date(stream.getPeerCertificate().valid_to) : undefined;
+    },
     async check() {
       await current();
     },
@@ -140,7 +167,7 @@ export function connectBroker(url: string, { report = () => undefined, use }: Br
       while (model === undefined) await once(changes, 'change', { signal });
     },
     apart(other) {
-      const broker = connectBroker(url, { report, use: other });
+      const broker = connectBroker(url, { ...options, use: other });
       others.push(broker);
       return broker;
     },
@@ -163,9 +190,32 @@ export function connectBroker(url: string, { report = () => undefined, use }: Br
 }
 
 /** A broker that does not answer would keep the socket, and with it the process. */
-function cut({ connection }: ChannelModel): void {
-  const { stream } = connection as unknown as { readonly stream: Duplex };
-  stream.destroy();
+function cut(model: ChannelModel): void {
+  streamOf(model).destroy();
+}
+
+function streamOf({ connection }: ChannelModel): Duplex {
+  return (connection as unknown as { readonly stream: Duplex }).stream;
+}
+
+function tlsOf({ caFile, certFile, keyFile }: BrokerTls): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    throw new BrokerTlsError('a client certificate for RabbitMQ needs its file and that of its key');
+  }
+  return {
+    ...(caFile === undefined ? {} : { ca: contentOf(caFile) }),
+    ...(certFile === undefined ? {} : { cert: contentOf(certFile) }),
+    ...(keyFile === undefined ? {} : { key: contentOf(keyFile) }),
+  };
+}
+
+function contentOf(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
+    throw new BrokerTlsError(`TLS of RabbitMQ: the file ${file} cannot be read${code}`, { cause: error });
+  }
 }
 
 function withHeartbeat(url: string): string {
