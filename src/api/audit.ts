@@ -5,7 +5,7 @@ import { instant, moment, named, page, text } from './schemas.ts';
 
 const outcomes = ['allowed', 'denied'] as const;
 
-const auditRecord = z.object({
+export const auditRecord = z.object({
   id: z.string(),
   at: instant,
   actor: z.string().describe('`key:<id>` of an API key, `<issuer>#<subject>` of a token, `cli:<user>` of a terminal'),

@@ -2,11 +2,14 @@ import { connect } from '../adapters/postgres/database.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import { compareEvents } from './audit/events.ts';
 import { compareLedgers } from './audit/ledgers.ts';
+import { log } from './audit/log.ts';
 import { type Run, UsageError } from './command.ts';
 import { onlyWord, parseWords } from './words.ts';
 
 const HELP = `usage: evenkeel audit events [--receipts URL|FILE --consumer ID] [--json]
        evenkeel audit ledgers [--json]
+       evenkeel audit log [--actor WHO] [--action NAME] [--outcome allowed|denied] [--subject PATH] [--since WHEN]
+                          [--until WHEN] [--limit N] [--url URL] [--json]
 
 Compares what PostgreSQL (DATABASE_URL) has with itself, and names what does not add up.
 
@@ -15,6 +18,8 @@ Compares what PostgreSQL (DATABASE_URL) has with itself, and names what does not
   ledgers   money and stock of every order there ever was: charged twice, for more than its total or after its end,
             never started, reserved for nobody; and events of the last day without a delivery. The alert LedgerViolation
             looks for the same among recent orders
+  log       what was done by privilege, and refused, newest first (20), as the API tells an admin; WHEN is a moment, or
+            90m, 12h or 2d for so long ago
 
   --receipts URL|FILE   compare events with what a consumer has too: one JSON object a line with eventId, subject,
                         sequence and late, in the order of arrival, as examples/consumer lists it at /receipts. A URL
@@ -27,6 +32,7 @@ Exit code: 0 nothing found, 1 something found, 2 bad usage.
 
 /** `evenkeel audit`. */
 export const run: Run = async (args, io) => {
+  if (args[0] === 'log' && !args.includes('--help') && !args.includes('-h')) return log(args.slice(1), io);
   const { values, positionals } = parseWords(args, {
     receipts: { type: 'string' },
     consumer: { type: 'string' },
@@ -38,7 +44,7 @@ export const run: Run = async (args, io) => {
     return 0;
   }
   const { consumer, json, receipts } = values;
-  const subject = onlyWord(positionals, 'what to audit: events or ledgers');
+  const subject = onlyWord(positionals, 'what to audit: events, ledgers or log');
   if (subject !== 'events' && subject !== 'ledgers') {
     throw new UsageError(`'${subject}' cannot be audited; 'events' and 'ledgers' can`);
   }

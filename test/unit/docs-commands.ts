@@ -25,7 +25,7 @@ const routes = apiRoutes(fakes());
 const plainTools = new Set(['cat', 'cd', 'git', 'seq', 'amtool', 'temporal', 'psql', 'pgbench', 'rabbitmqctl']);
 
 /** Their first word is one of a few, and no name. */
-const withVerbs = new Set(['audit', 'consumers', 'dead-letters', 'slo']);
+const withVerbs = new Set(['audit', 'consumers', 'dead-letters', 'keys', 'slo']);
 
 /** What cannot work of a script; empty if nothing. */
 export async function problemsOf(script: string): Promise<string[]> {

@@ -4,7 +4,15 @@ import { format, resolveConfig } from 'prettier';
 import { expect, it } from 'vitest';
 import { tables } from './docs-tables.ts';
 
-const pages = ['configuration.md', 'orders.md', 'objectives.md', 'alerting.md', 'metrics.md', 'tracing.md'] as const;
+const pages = [
+  'configuration.md',
+  'orders.md',
+  'objectives.md',
+  'alerting.md',
+  'metrics.md',
+  'tracing.md',
+  'security.md',
+] as const;
 const pathOf = (page: string): string => fileURLToPath(new URL(`../../docs/${page}`, import.meta.url));
 const place = /(?<begin><!-- table (?<name>\w+) -->\n)[^]*?(?<end><!-- end -->)/g;
 

@@ -3,6 +3,7 @@ import { apiRoutes } from '../../src/api/app.ts';
 import { eventCatalog } from '../../src/api/event-catalog.ts';
 import { type ProblemCode, problemStatus, problemTitle, problemType, saysWhenToRetry } from '../../src/api/problems.ts';
 import { describeConfig } from '../../src/config.ts';
+import { type Role, may, permissions, roles as roleNames } from '../../src/domain/access.ts';
 import { eventTypes } from '../../src/domain/events.ts';
 import { type FulfillmentStatus, fulfillmentMayBecome, fulfillmentStatuses } from '../../src/domain/fulfillment.ts';
 import { type OrderStatus, mayBecome, orderStatuses } from '../../src/domain/order.ts';
@@ -85,6 +86,14 @@ const decisions: Readonly<Record<DecisionAction, string>> = {
   reject: 'the review refuses the order',
 };
 
+const roles: Readonly<Record<Role, string>> = {
+  'read-only': 'looks at everything but the audit log and decoded payloads',
+  shop: "the shop's own back end: sells, cancels, keeps catalogue and stock",
+  'customer-service': 'helps customers: orders, cancels and decides for them',
+  operator: 'is on call: decides about orders; consumers, dead letters and breakers',
+  admin: 'everything',
+};
+
 const metricHead = ['Name', 'Type', 'Labels', 'Unit', 'Meaning'];
 
 /** What stands between `<!-- table NAME -->` and `<!-- end -->` in the pages of docs/. */
@@ -107,6 +116,17 @@ export const tables = {
       ['Decision', 'Meaning'],
       decisionActions.map((action) => [code(action), decisions[action]]),
     ),
+  roles: () =>
+    table(
+      ['Role', 'Who has it', 'Permissions'],
+      roleNames.map((role) => [
+        code(role),
+        roles[role],
+        codes(permissions.filter((permission) => may({ caller: '', roles: [role] }, permission))),
+      ]),
+    ),
+  customer_permissions: () =>
+    codes(permissions.filter((permission) => may({ caller: '', roles: [], customerId: 'c-1' }, permission))),
   events: () =>
     table(
       ['Type', 'What happened'],
