@@ -3,12 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Worker } from '@temporalio/worker';
 import { afterAll, expect, test } from 'vitest';
 import { postgresAuditLog } from '../../src/adapters/postgres/audit-log.ts';
 import { connect } from '../../src/adapters/postgres/database.ts';
 import { postgresErasure } from '../../src/adapters/postgres/erasure.ts';
+import { dataConverterOf } from '../../src/adapters/temporal/data-converter.ts';
 import { customerHashes, parseKeyRing } from '../../src/adapters/temporal/key-ring.ts';
 import { createPayloadCodec } from '../../src/adapters/temporal/payload-codec.ts';
+import { workflowBundle } from '../../src/workers/bundle.ts';
 import type { OrderView } from '../../src/domain/order-ports.ts';
 import { kept } from '../support/kept-payloads.ts';
 import { markedColumns, marksIn, newMark, newPlainMark, tablesOf } from '../support/marks.ts';
@@ -119,6 +122,13 @@ async function metricsOf(program: Program): Promise<string> {
   return (await fetch(String(url))).text();
 }
 
+/** As whoever runs an order's workflow again from what Temporal keeps of it. */
+async function replay(orderId: string, keys: string): Promise<void> {
+  const history = await (await stack().client()).workflow.getHandle(`order-${orderId}`).fetchHistory();
+  const dataConverter = dataConverterOf({ EVENKEEL_PAYLOAD_KEYS: keys }, stack().temporal.namespace);
+  await Worker.runReplayHistory({ workflowBundle: await workflowBundle(), dataConverter }, history);
+}
+
 const saidBy = ({ stdout, stderr }: Program): string => [...stdout, ...stderr].join('\n');
 
 test('who a customer is stays in the tables that the data map names, and is gone from them once they are forgotten', async () => {
@@ -146,6 +156,11 @@ test('who a customer is stays in the tables that the data map names, and is gone
   const inside = decoded.map(({ data }) => Buffer.from(data ?? []).toString()).join('\n');
   expect(inside).toContain(`${ids[0]}`);
   expect(marksIn(marks, inside)).toEqual([]);
+
+  // It is read again with the key that it was written with, second in the ring or first, and with no other.
+  const young = `k2:${randomBytes(32).toString('base64')}`;
+  await replay(ids[0] ?? '', `${young},${payloadKeys}`);
+  await expect(replay(ids[0] ?? '', young)).rejects.toThrow();
 
   await waitFor('spans have come', () => receiver.spans.some(({ name }) => name.includes('cancel')));
   expect(marksIn(marks, Buffer.concat(receiver.bodies).toString('latin1'))).toEqual([]);
