@@ -16,6 +16,7 @@ import { connect } from './adapters/postgres/database.ts';
 import { postgresDeadLetters } from './adapters/postgres/dead-letters.ts';
 import { postgresDeliveryQueue } from './adapters/postgres/delivery-queue.ts';
 import { postgresEffects } from './adapters/postgres/effects.ts';
+import { postgresErasure } from './adapters/postgres/erasure.ts';
 import { postgresEventViews } from './adapters/postgres/event-views.ts';
 import { postgresFacts } from './adapters/postgres/facts.ts';
 import { postgresInbox } from './adapters/postgres/inbox.ts';
@@ -35,7 +36,9 @@ import { postgresStock } from './adapters/postgres/stock.ts';
 import { postgresViews } from './adapters/postgres/views.ts';
 import { smtpMailer } from './adapters/smtp/mailer.ts';
 import type { Temporal } from './adapters/temporal/connection.ts';
+import { keyRingOf } from './adapters/temporal/data-converter.ts';
 import { temporalDeliveryWorkflows } from './adapters/temporal/delivery-workflows.ts';
+import { customerHashes } from './adapters/temporal/key-ring.ts';
 import { temporalTaskQueues } from './adapters/temporal/task-queues.ts';
 import { temporalOrderWorkflows } from './adapters/temporal/order-workflows.ts';
 import type { WiredConfig } from './config.ts';
@@ -139,6 +142,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     backlogs: postgresBacklogs(db),
     breakers,
     breakerStore: postgresBreakers(db),
+    erasures: postgresErasure(db, customerHashes(keyRingOf(config))),
     rates: postgresRates(db),
     shippingQuotes: rememberedQuotes(providers.quotes, postgresShippingRates(db), () =>
       metrics.count('fallbacks', { fallback: 'last_known_quote' }),

@@ -1,11 +1,15 @@
 import { once } from 'node:events';
 import type { Temporal } from './adapters/temporal/connection.ts';
 import { createApi } from './api/app.ts';
+import type { PayloadPort } from './api/codec.ts';
 import { createAuthenticator } from './api/authenticator.ts';
 import { idempotencyOf } from './api/idempotency.ts';
 import { parseOrder } from './api/order-body.ts';
 import { listen } from './api/server.ts';
 import type { App } from './app.ts';
+import { createAdmission } from './delivery/admission.ts';
+import { createOutage } from './delivery/outage.ts';
+import { createRateLimits } from './resilience/rates.ts';
 import { sweepDelivery } from './delivery/delivery-sweep.ts';
 import { runOrderIntake } from './delivery/order-intake.ts';
 import { runJudge } from './delivery/judge.ts';
@@ -17,9 +21,12 @@ import { loadObjectives } from './slo/files.ts';
 import { thresholdsOf } from './slo/openslo.ts';
 import type { AccessDeps } from './api/access.ts';
 import { httpMetrics } from './telemetry/http-metrics.ts';
+import { tokensOf } from './token-settings.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import { currentTraceparent } from './telemetry/trace-context.ts';
 
+/** So long a balancer that asks for readiness once a second goes on sending requests to an API that is told to stop. */
+const ANNOUNCE_MS = 1_500;
 /** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
 const UPKEEP_EVERY_MS = 60_000;
 
@@ -29,11 +36,33 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
   const { objectives, sla } = await loadObjectives(config.EVENKEEL_SLO_DIR);
   const requests = createRequestCounter(slo, log);
   const measured = httpMetrics(instruments.metrics);
+  const reach = createOutage('rates of callers', log);
+  const limits = createRateLimits(
+    { rates: app.rates, reach: (is, error) => (is === 'away' ? void reach.failed(error) : reach.worked()) },
+    { perSecond: config.EVENKEEL_RATE_LIMIT_PER_SECOND, burst: config.EVENKEEL_RATE_LIMIT_BURST },
+  );
+  const admission = createAdmission(
+    {
+      backlogs: app.backlogs,
+      taskQueues: app.taskQueues,
+      log,
+      looked: ({ pressure }) => instruments.metrics.set('pressure', {}, pressure),
+    },
+    { shedAgeMs: config.EVENKEEL_SHED_AGE_MS },
+  );
   const api = createApi({
-    authenticator: createAuthenticator(app.apiKeys),
+    authenticator: createAuthenticator(app.apiKeys, tokensOf(config)),
     auditLog: app.auditLog,
     authenticated: (outcome) => instruments.metrics.count('authentications', { outcome }),
     refused: countRefusals(instruments.metrics),
+    limits,
+    admission,
+    breakers: app.breakerStore,
+    shippingQuotes: app.shippingQuotes,
+    erasures: app.erasures,
+    payloads: payloadsOf(temporal),
+    codecOrigins: config.EVENKEEL_CODEC_ORIGINS,
+    hasMailServer: config.SMTP_URL !== undefined,
     intake: app.intake,
     views: app.views,
     requests: app.requests,
@@ -51,6 +80,7 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     readiness: [
       { name: 'postgres', check: () => db.ping() },
       { name: 'temporal', optional: true, check: (bound) => pingTemporal(temporal, bound) },
+      { name: 'overload', optional: true, check: () => admission.check() },
       ...(broker === undefined ? [] : [{ name: 'rabbitmq', optional: true, check: () => broker.check() }]),
     ],
     carrierSecret: config.CARRIER_CALLBACK_SECRET,
@@ -66,7 +96,12 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     },
     draining: signal,
   });
-  const server = await listen(api, { host: config.EVENKEEL_HTTP_HOST, port: config.EVENKEEL_HTTP_PORT });
+  const server = await listen(api, {
+    host: config.EVENKEEL_HTTP_HOST,
+    port: config.EVENKEEL_HTTP_PORT,
+    drainMs: config.EVENKEEL_DRAIN_MS,
+    announceMs: instruments.role === 'api' ? ANNOUNCE_MS : 0,
+  });
   log.info({ url: server.url }, 'API listens');
   /** After the last answer, which counts too. */
   const answeredAll = new AbortController();
@@ -80,6 +115,7 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
       sweepDelivery({ troubles: app.troubles, redrives: app.redrives, workflows: app.deliveryWorkflows, log }, signal),
     ),
     takeOrders(app, signal),
+    admission.run(signal),
     // The schedule does the same; this round is for when Temporal or every worker is away.
     repeat('reconcile', UPKEEP_EVERY_MS, { signal, log }, () => reconcile(upkeepDeps, upkeepSettings, { signal })),
   ]);
@@ -90,6 +126,11 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     await Promise.all([loops, counting]);
   };
   return { url: server.url, stopped: drain() };
+}
+
+function payloadsOf({ dataConverter, namespace }: Temporal): PayloadPort {
+  const [codec] = dataConverter.payloadCodecs;
+  return { namespace, encode: (payloads) => codec.encode(payloads), decode: (payloads) => codec.decode(payloads) };
 }
 
 function countRefusals(metrics: Metrics): NonNullable<AccessDeps['refused']> {

@@ -18,6 +18,7 @@ export async function startWorker(app: App, signal: AbortSignal): Promise<{ stop
     dataConverter: temporal.dataConverter,
     bundle: await workflowBundle(),
     log,
+    drainMs: config.EVENKEEL_DRAIN_MS,
     maxConcurrentSteps: config.EVENKEEL_MAX_CONCURRENT_STEPS,
     metrics: instruments.metrics,
     interceptors: [activityInterceptors(log, instruments.tracing)],

@@ -2,7 +2,9 @@ import { connectTemporal } from './adapters/temporal/connection.ts';
 import { serveMetrics } from './api/metrics-server.ts';
 import { type App, createApp } from './app.ts';
 import type { Config, WiredConfig } from './config.ts';
+import { createOutage } from './delivery/outage.ts';
 import { type Role, createInstruments } from './instruments.ts';
+import { runBreakerSync } from './resilience/breaker-sync.ts';
 import type { Log } from './telemetry/log.ts';
 import type { RuntimeOptions } from './workers/worker.ts';
 import { processMetrics } from './telemetry/process-metrics.ts';
@@ -30,9 +32,14 @@ export async function withApp<T>(
       if (role !== 'worker') readRecords(app);
       const address = { host: config.EVENKEEL_METRICS_HOST, port: config.EVENKEEL_METRICS_PORT };
       const served = await serveMetrics([metrics], address, log);
+      const over = new AbortController();
+      const outage = createOutage('breakers of the fleet', log);
+      const inTouch = runBreakerSync(app.breakers, app.breakerStore, outage, over.signal);
       try {
         return await work({ ...app, metricsUrl: `${served.url}/metrics` });
       } finally {
+        over.abort();
+        await inTouch;
         await served.close();
       }
     } finally {

@@ -1,19 +1,24 @@
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { parseTraceparent, withTraceparent } from '../telemetry/trace-context.ts';
+import { auditRoutes } from './audit.ts';
 import { entryOf, requireAccess } from './access.ts';
 import { CallerGone, readBody } from './body.ts';
+import { breakerRoutes } from './breakers.ts';
 import { callbackRoutes } from './callbacks.ts';
 import { catalogRoutes } from './catalog.ts';
+import { codecCors, codecRoutes } from './codec.ts';
 import { consumerActionRoutes } from './consumer-actions.ts';
 import { consumerRoutes } from './consumers.ts';
 import { deadLetterRoutes } from './dead-letters.ts';
 import type { ApiDeps } from './deps.ts';
 import { docsRoutes } from './docs.ts';
+import { erasureRoutes } from './erasure.ts';
 import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
 import { orderChangeRoutes } from './order-changes.ts';
 import { orderRoutes } from './orders.ts';
 import { ApiProblem, toProblem } from './problems.ts';
+import { quoteRoutes } from './quotes.ts';
 import { redriveRoutes } from './redrives.ts';
 import { RequestScope } from './request-scope.ts';
 import { send, sendProblem } from './respond.ts';
@@ -35,6 +40,11 @@ export function apiRoutes(deps: ApiDeps): readonly Route[] {
     ...deadLetterRoutes(deps),
     ...catalogRoutes(deps),
     ...callbackRoutes(deps),
+    ...auditRoutes(deps),
+    ...erasureRoutes(deps),
+    ...quoteRoutes(deps),
+    ...breakerRoutes(deps),
+    ...codecRoutes(deps),
     ...sloRoutes(deps),
     ...healthRoutes(deps),
   ];
@@ -63,6 +73,8 @@ export function createApi(deps: ApiDeps): Express {
     scopes.set(request, new RequestScope(request, response, deps));
     next();
   });
+
+  app.use('/codec', codecCors(deps.codecOrigins));
 
   const admit = async (request: Request, scope: RequestScope, route: Route): Promise<void> => {
     const caller = {

@@ -4,6 +4,10 @@ import type { DeliveryWorkflows, EventSender } from '../domain/delivery-ports.ts
 import type { Log } from '../telemetry/log.ts';
 import type { Tracing } from '../telemetry/spans.ts';
 import type { AccessDeps } from './access.ts';
+import type { BreakerApiDeps } from './breakers.ts';
+import type { CodecDeps } from './codec.ts';
+import type { ErasureDeps } from './erasure.ts';
+import type { QuoteDeps } from './quotes.ts';
 import type { SloApiDeps } from './slos.ts';
 import type { WorkflowPort } from './workflows.ts';
 
@@ -27,7 +31,9 @@ export interface ReadinessCheck {
 }
 
 /** All that the API needs from outside. */
-export interface ApiDeps extends SloApiDeps, AccessDeps {
+export interface ApiDeps extends SloApiDeps, AccessDeps, BreakerApiDeps, CodecDeps, ErasureDeps, QuoteDeps {
+  /** Of pages in a browser that may ask for payloads to be decoded. */
+  readonly codecOrigins: readonly string[];
   readonly intake: Intake;
   readonly views: OrderViews;
   readonly requests: Requests;

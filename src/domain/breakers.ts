@@ -1,7 +1,7 @@
 /** The circuit breakers around providers, as people see and force them. The state machine is resilience/breaker.ts. */
 
-/** One for each provider port. */
-export const breakerNames = ['payment', 'payment-fallback', 'carrier', 'quotes', 'risk', 'mail'] as const;
+/** One for each provider port. Mails have none: a consumer's trouble is its breaker, for the whole fleet. */
+export const breakerNames = ['payment', 'payment-fallback', 'carrier', 'quotes', 'risk'] as const;
 export type BreakerName = (typeof breakerNames)[number];
 
 export const breakerStates = ['closed', 'open', 'half-open', 'forced-open', 'forced-closed'] as const;

@@ -69,7 +69,6 @@ const FAIR_MS: Readonly<Record<BreakerName, number>> = {
   carrier: 2_000,
   quotes: 0,
   risk: 0,
-  mail: 0,
 };
 const FULL_RETRY_MS = 500;
 

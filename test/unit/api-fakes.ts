@@ -7,6 +7,7 @@ import type { AttentionView, OrderView } from '../../src/domain/order-ports.ts';
 import type { Log, LogFields } from '../../src/telemetry/log.ts';
 import { type AccessFakes, accessFakes } from './api-access-fakes.ts';
 import { type Asked, deliveryFakes, orderId } from './api-delivery-fakes.ts';
+import { resilienceFakes } from './api-resilience-fakes.ts';
 import { sloFakes } from './api-slo-fakes.ts';
 
 export { orderId };
@@ -137,6 +138,7 @@ export function fakes(): Fakes {
     },
     ...deliveryFakes(asked),
     ...accessFakes(),
+    ...resilienceFakes(asked),
     webhookNetworks: [],
     hasBroker: true,
     readiness: [{ name: 'postgres', check: () => asked(undefined, 'readiness.postgres') }],
