@@ -83,9 +83,10 @@ async function judge(dependency: ReadinessCheck, log: Log): Promise<Judgement> {
     await Promise.race([dependency.check(signal), late]);
     return { name, optional, ready: true };
   } catch (err) {
-    log.warn({ err, dependency: name }, 'not ready');
-    // A failure of the domain may be shown; what else an error says is for the log.
-    return { name, optional, ready: false, detail: err instanceof DomainFailure ? err.message : 'does not answer' };
+    // A failure of the domain may be shown, and says all; what else an error says is for the log.
+    const detail = err instanceof DomainFailure ? err.message : 'does not answer';
+    log.warn(err instanceof DomainFailure ? { dependency: name, detail } : { err, dependency: name }, 'not ready');
+    return { name, optional, ready: false, detail };
   } finally {
     late.catch(() => undefined);
   }
