@@ -65,7 +65,11 @@ async function knownIds(url: string, authorization: string): Promise<string> {
     return data[0]?.id ?? '';
   };
   // Nobody listens there: what is sent to it fails, and becomes dead letters.
-  const consumer = await ask('/v1/consumers', { name: 'fuzzed', url: 'http://127.0.0.1:9/', types: ['evenkeel.order.*'] });
+  const consumer = await ask('/v1/consumers', {
+    name: 'fuzzed',
+    url: 'http://127.0.0.1:9/',
+    types: ['evenkeel.order.*'],
+  });
   const ids = {
     '^/v1/orders/': await first('/v1/orders'),
     '^/v1/events/': await first('/v1/events'),
