@@ -51,9 +51,26 @@ export async function withApp<T>(
 }
 
 /** What stands where, from PostgreSQL and Temporal: true while every worker is dead. */
-function readRecords({ config, facts, instruments: { log, metrics }, slo, taskQueues }: App): void {
+function readRecords({
+  apiKeys,
+  breakerStore,
+  config,
+  facts,
+  instruments: { log, metrics },
+  slo,
+  taskQueues,
+}: App): void {
   const { EVENKEEL_STORE_LIMIT_GIB: gib } = config;
   const storeLimitBytes = gib === undefined ? undefined : gib * 2 ** 30;
-  const records = recordMetrics({ facts, taskQueues, slo, metrics, storeLimitBytes, log });
+  const records = recordMetrics({
+    apiKeys,
+    breakers: breakerStore,
+    facts,
+    taskQueues,
+    slo,
+    metrics,
+    storeLimitBytes,
+    log,
+  });
   metrics.onScrape(() => records.refresh());
 }

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { migrate } from '../adapters/postgres/migrate.ts';
+import { grantApplication } from '../adapters/postgres/roles.ts';
 import { ensureSearchAttributes } from '../adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../adapters/temporal/upkeep-schedule.ts';
 import { type App, UPKEEP_SCHEDULE_EVERY_MS } from '../app.ts';
 import { type Config, readConfig, requirePeers } from '../config.ts';
+import { ensureApplicationLogin } from '../embedded/application-login.ts';
 import { ensureDevKey } from '../embedded/dev-key.ts';
 import { type Parts, startParts } from '../embedded/start-parts.ts';
 import { claimPort } from '../embedded/ports.ts';
@@ -48,10 +50,14 @@ export const run: Run = async (args, io) => {
     throw error;
   }
   try {
+    const owner = config.EVENKEEL_MIGRATION_DATABASE_URL ?? config.DATABASE_URL ?? parts.databaseUrl;
+    if (owner !== undefined) await prepareDatabase(owner, io);
+    // What PostgreSQL would refuse in production it refuses here too.
+    const ownLogin = parts.databaseUrl === undefined ? undefined : await ensureApplicationLogin(parts.databaseUrl);
     const wired = requirePeers({
       ...config,
       CARRIER_CALLBACK_SECRET: secret,
-      DATABASE_URL: config.DATABASE_URL ?? parts.databaseUrl,
+      DATABASE_URL: config.DATABASE_URL ?? ownLogin,
       TEMPORAL_ADDRESS: config.TEMPORAL_ADDRESS ?? parts.temporalAddress,
       PAYMENT_GATEWAY_URL: config.PAYMENT_GATEWAY_URL ?? parts.sandboxUrl,
       CARRIER_URL: config.CARRIER_URL ?? parts.sandboxUrl,
@@ -61,7 +67,6 @@ export const run: Run = async (args, io) => {
     const logFile = join(config.EVENKEEL_DATA_DIR, 'logs', 'evenkeel.log');
     const log = createLogger(config.EVENKEEL_LOG_LEVEL, createWriteStream(logFile, { flags: 'a' }));
     installRuntime(log, sdkMetricsOf(wired));
-    await migrate(wired.DATABASE_URL);
     await withApp(wired, log, 'all', async (app) => {
       const { client, namespace } = app.temporal;
       await ensureSearchAttributes(client, namespace);
@@ -90,7 +95,7 @@ async function serve(
   say('');
   say(`  API           ${api.url}   (documentation: ${api.url}/docs)`);
   if (parts.temporalUiUrl) say(`  Temporal UI   ${parts.temporalUiUrl}`);
-  if (parts.databaseUrl) say(`  PostgreSQL    ${parts.databaseUrl}`);
+  if (parts.databaseUrl) say(`  PostgreSQL    ${app.config.DATABASE_URL}`);
   if (parts.sandboxUrl) say(`  Sandbox       ${parts.sandboxUrl}   (pretend payment gateway and carrier)`);
   say(`  Metrics       ${app.metricsUrl}`);
   say(`  Log           ${logFile}`);
@@ -104,6 +109,11 @@ async function serve(
   io.signal.addEventListener('abort', () => say('\nstopping: finishing what is in flight'), { once: true });
   // A worker that ends by itself ends the whole.
   await Promise.race([stopping, worker.stopped.then(() => stopping)]);
+}
+
+async function prepareDatabase(ownerUrl: string, io: CommandIo): Promise<void> {
+  await migrate(ownerUrl);
+  for (const refused of await grantApplication(ownerUrl)) io.stderr.write(`${refused}\n`);
 }
 
 function firstOrder(url: string, dataDir: string): string {

@@ -1,3 +1,5 @@
+import type { ApiKeys } from '../domain/access-ports.ts';
+import { type BreakerStore, breakerNames } from '../domain/breakers.ts';
 import { consumerStates } from '../domain/consumers.ts';
 import {
   type ConsumerLag,
@@ -20,6 +22,8 @@ export interface RecordMetricsDeps {
   readonly facts: Facts;
   readonly taskQueues: TaskQueues;
   readonly slo: Pick<SloRecords, 'totals'>;
+  readonly breakers: Pick<BreakerStore, 'forcedMs'>;
+  readonly apiKeys: Pick<ApiKeys, 'nextExpirySeconds'>;
   readonly metrics: Metrics;
   /** Size that the database may have, in bytes; undefined if nobody said. */
   readonly storeLimitBytes: number | undefined;
@@ -29,6 +33,7 @@ export interface RecordMetricsDeps {
 /** However many scrape, the sources are asked no more often. */
 const AT_MOST_EVERY_MS = 1_000;
 const VIOLATIONS_EVERY_MS = 60_000;
+const EXPIRY_EVERY_MS = 60_000;
 /** Consumers that are shown by name; the others are one. */
 const NAMED = 20;
 
@@ -38,7 +43,7 @@ const NAMED = 20;
  * two and a half minutes; totals keep their last value; the time of the last answer stands still.
  */
 export function recordMetrics(deps: RecordMetricsDeps): { refresh(): Promise<void> } {
-  const { facts, log, metrics, slo, storeLimitBytes = 0, taskQueues } = deps;
+  const { apiKeys, breakers, facts, log, metrics, slo, storeLimitBytes = 0, taskQueues } = deps;
   const sources = [
     createSource('facts of the records', log, {
       read: () => facts.read(),
@@ -70,6 +75,21 @@ export function recordMetrics(deps: RecordMetricsDeps): { refresh(): Promise<voi
         metrics.set('factsReadAt', { source: 'temporal' }, Date.now() / 1_000);
       },
       clear: () => fromTaskQueue.forEach((key) => metrics.clear(key)),
+    }),
+    createSource('what operators forced', log, {
+      read: () => breakers.forcedMs(),
+      show(forcedMs) {
+        for (const breaker of breakerNames) {
+          metrics.set('breakerForcedSeconds', { breaker }, (forcedMs[breaker] ?? 0) / 1_000);
+        }
+      },
+      clear: () => metrics.clear('breakerForcedSeconds'),
+    }),
+    createSource('expiry of the API keys', log, {
+      everyMs: EXPIRY_EVERY_MS,
+      read: () => apiKeys.nextExpirySeconds(),
+      show: (seconds) => metrics.set('keyExpirySeconds', {}, seconds),
+      clear: () => metrics.clear('keyExpirySeconds'),
     }),
     createSource('totals of the objectives', log, {
       read: () => slo.totals(),

@@ -1,5 +1,6 @@
 /** What the metrics from records are read from, as a test wants it. */
 import { vi } from 'vitest';
+import type { BreakerName } from '../../src/domain/breakers.ts';
 import type { ConsumerLag, StoreFacts, TaskQueueFacts, Violations } from '../../src/domain/fact-ports.ts';
 import type { SloTotal } from '../../src/domain/slo-ports.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -51,6 +52,8 @@ export function watched(storeLimitBytes?: number) {
     violations: sound as Violations | Error,
     queues: { workflow: idle, activity: idle } as Record<'workflow' | 'activity', TaskQueueFacts> | Error,
     totals: [] as readonly SloTotal[] | Error,
+    forcedMs: {} as Partial<Record<BreakerName, number>> | Error,
+    expirySeconds: 86_400 as number | Error,
   };
   const reads = { facts: 0, violations: 0 };
   const lines: string[] = [];
@@ -74,6 +77,8 @@ export function watched(storeLimitBytes?: number) {
     },
     taskQueues: { describe: () => answer(answers.queues) },
     slo: { totals: () => answer(answers.totals) },
+    breakers: { forcedMs: () => answer(answers.forcedMs) },
+    apiKeys: { nextExpirySeconds: () => answer(answers.expirySeconds) },
     metrics,
     storeLimitBytes,
     log: { info: note, warn: note, error: note },

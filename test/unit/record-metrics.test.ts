@@ -111,6 +111,8 @@ describe('where something is away', () => {
       },
       taskQueues: { describe: () => Promise.reject(new Error('away')) },
       slo: { totals: () => Promise.resolve([]) },
+      breakers: { forcedMs: () => Promise.resolve({}) },
+      apiKeys: { nextExpirySeconds: () => Promise.resolve(1) },
       metrics,
       storeLimitBytes: undefined,
       log: { info: () => undefined, warn: () => undefined, error: () => undefined },
