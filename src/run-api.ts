@@ -25,8 +25,7 @@ import { tokensOf } from './token-settings.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import { currentTraceparent } from './telemetry/trace-context.ts';
 
-/** So long a balancer that asks for readiness once a second goes on sending requests to an API that is told to stop. */
-const ANNOUNCE_MS = 1_500;
+const PRUNE_EVERY_MS = 10 * 60_000;
 /** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
 const UPKEEP_EVERY_MS = 60_000;
 
@@ -37,9 +36,10 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
   const requests = createRequestCounter(slo, log);
   const measured = httpMetrics(instruments.metrics);
   const reach = createOutage('rates of callers', log);
+  const rate = { perSecond: config.EVENKEEL_RATE_LIMIT_PER_SECOND, burst: config.EVENKEEL_RATE_LIMIT_BURST };
   const limits = createRateLimits(
     { rates: app.rates, reach: (is, error) => (is === 'away' ? void reach.failed(error) : reach.worked()) },
-    { perSecond: config.EVENKEEL_RATE_LIMIT_PER_SECOND, burst: config.EVENKEEL_RATE_LIMIT_BURST },
+    rate,
   );
   const admission = createAdmission(
     {
@@ -100,7 +100,7 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     host: config.EVENKEEL_HTTP_HOST,
     port: config.EVENKEEL_HTTP_PORT,
     drainMs: config.EVENKEEL_DRAIN_MS,
-    announceMs: instruments.role === 'api' ? ANNOUNCE_MS : 0,
+    announceMs: instruments.role === 'api' ? config.EVENKEEL_DRAIN_ANNOUNCE_MS : 0,
   });
   log.info({ url: server.url }, 'API listens');
   /** After the last answer, which counts too. */
@@ -116,6 +116,7 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     ),
     takeOrders(app, signal),
     admission.run(signal),
+    repeat('prune of rates', PRUNE_EVERY_MS, { signal, log }, () => app.rates.prune(rate)),
     // The schedule does the same; this round is for when Temporal or every worker is away.
     repeat('reconcile', UPKEEP_EVERY_MS, { signal, log }, () => reconcile(upkeepDeps, upkeepSettings, { signal })),
   ]);

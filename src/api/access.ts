@@ -55,7 +55,7 @@ export async function requireAccess(deps: AccessDeps, route: Route, caller: Call
     );
   }
   deps.authenticated?.('allowed');
-  const priority = priorityOf(route);
+  const priority = priorityOf(route, identity);
   requireVerdict(deps.admission?.admit(priority), 'overloaded', () => {
     deps.refused?.({ shed: priority });
     return 'more orders wait than can be processed in time; nothing was done, come back after Retry-After';
@@ -72,10 +72,12 @@ export function entryOf(
   return { actor, roles, action: operationId, subject: path, traceId };
 }
 
-export function priorityOf({ method, access, audited = false, priority }: Route): Priority {
+/** Who is to mend what is overloaded must see it. */
+export function priorityOf({ method, access, audited = false, priority }: Route, identity: Identity): Priority {
   if (priority !== undefined) return priority;
   if (audited || access === 'public' || access === 'signed') return 'critical';
-  return method === 'get' ? 'background' : 'normal';
+  if (method !== 'get') return 'normal';
+  return may(identity, 'breakers:write') ? 'critical' : 'background';
 }
 
 async function identify(deps: AccessDeps, { authorization, address }: Caller): Promise<Identity> {
