@@ -1,13 +1,20 @@
 import type { OrderView } from '../../src/domain/order-ports.ts';
 import type { Effect } from '../../src/sandbox/facts.ts';
+import type { SandboxClient } from './sandbox.ts';
 import type { Stack } from './stack.ts';
 
 /**
  * Which of the promises the orders break, by the ledgers of both sides: money and parcels as the outside world knows
- * them, stock as the database does. Empty if all is sound. The orders must be at their end.
+ * them, stock as the database does. Empty if all is sound. The orders must be at their end. `others`: more payment
+ * gateways, whose ledgers count as one with the sandbox's.
  */
-export async function audit(stack: Stack, orders: readonly OrderView[]): Promise<string[]> {
-  const byOrder = Map.groupBy(await stack.sandbox.ledger(), ({ orderId }) => orderId);
+export async function audit(
+  stack: Stack,
+  orders: readonly OrderView[],
+  others: readonly Pick<SandboxClient, 'ledger'>[] = [],
+): Promise<string[]> {
+  const ledgers = await Promise.all([stack.sandbox, ...others].map((world) => world.ledger()));
+  const byOrder = Map.groupBy(ledgers.flat(), ({ orderId }) => orderId);
   return [
     ...orders.flatMap((order) => ofOrder(order, byOrder.get(order.id) ?? [])),
     ...(await heldStock(stack, orders)),
