@@ -63,10 +63,10 @@ function bodyOf(marks: Marks) {
   };
 }
 
-async function submit(marks: Marks, own = false): Promise<string> {
+async function submit(marks: Marks, own = false, key: string = randomUUID()): Promise<string> {
   const body = bodyOf(marks);
   const identity = { caller: 'key:x', roles: [], ...(own ? { customerId: marks.customer } : {}) } as const;
-  const accepted = await postgresIntake(db).accept(body, idempotencyOf(randomUUID(), body, identity), undefined);
+  const accepted = await postgresIntake(db).accept(body, idempotencyOf(key, body, identity), undefined);
   if (accepted.kind !== 'created') throw new Error('the order was there');
   return accepted.order.id;
 }
@@ -181,6 +181,32 @@ test('what came since is forgotten with the rest, under the same name', async ()
   await live(await submit(marks), marks);
   expect(await erasures().erase(marks.customer, await request())).toEqual({ ...first, orders: 2 });
   expect(await markedColumns(marks, query)).toEqual([]);
+});
+
+test('a customer who came back, and chose the same key for an order as before, is forgotten again', async () => {
+  const marks = newMarks();
+  await live(await submit(marks, true, 'order 1'), marks);
+  const first = await erasures().erase(marks.customer, await request());
+  await live(await submit(marks, true, 'order 1'), marks);
+  expect(await erasures().erase(marks.customer, await request())).toEqual({ ...first, orders: 2 });
+  expect(await markedColumns(marks, query)).toEqual([]);
+});
+
+test('an order that came meanwhile is said to be there, and not that nothing is left', async () => {
+  const marks = newMarks();
+  await live(await submit(marks), marks);
+  let late: string | undefined;
+  const busy: Database = {
+    ...db,
+    async transaction(work) {
+      late ??= await submit(marks);
+      return await db.transaction(work);
+    },
+  };
+  const refused = await postgresErasure(busy, hashesOf)
+    .erase(marks.customer, await request())
+    .catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: 'conflict', message: expect.stringContaining(late ?? 'none') });
 });
 
 test('more orders than go at a time are all forgotten', async () => {

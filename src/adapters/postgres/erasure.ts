@@ -31,6 +31,8 @@ export function postgresErasure(db: Database, hashesOf: (customerId: string) => 
         const erased = await db.transaction((trx) => eraseSome(trx, { id, customerId, pseudonym }));
         if (erased < AT_A_TIME) break;
       }
+      // Nobody is kept from ordering meanwhile.
+      await db.read((queries) => requireAtEnd(queries, customerId));
       return db.read((queries) => read(queries, id));
     },
   };
@@ -122,11 +124,14 @@ function coded(column: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`case when ${column} is null or ${column} ~ ${reasonCode.source} then ${column} else ${ERASED} end`;
 }
 
-/** What an order shows changes, and so does its version. The hash of its body would tell who guesses right. */
+/**
+ * What an order shows changes, and so does its version. The hash of its body would tell who guesses right. Whose key it
+ * was is said with the order's id, for who comes back and is forgotten again may have chosen the same key twice.
+ */
 async function eraseOrders(trx: Queries, ids: readonly string[], pseudonym: string): Promise<void> {
   await sql`
     update orders set customer_id = ${pseudonym}, email = null, payment_token = ${ERASED}, body_hash = ${ERASED},
-      caller = case when caller = 'customer:' || customer_id then ${`customer:${pseudonym}`} else caller end,
+      caller = case when caller = 'customer:' || customer_id then ${`customer:${pseudonym}/`} || id else caller end,
       shipping_address = ${erasedAddress(sql`shipping_address`)}, reason = ${coded(sql`reason`)},
       cancel_reason = case when cancel_reason is null then null else ${ERASED} end,
       version = version + 1, erased_at = clock_timestamp()
