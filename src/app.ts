@@ -1,7 +1,7 @@
 /** The composition root: builds clients, ports and stores from the settings. Mains, tests and tools share it. */
 import { hostname } from 'node:os';
 import { createActivities } from './activities/activities.ts';
-import { connectBroker } from './adapters/amqp/broker.ts';
+import { type BrokerTls, connectBroker } from './adapters/amqp/broker.ts';
 import { amqpOrderQueue } from './adapters/amqp/order-queue.ts';
 import { amqpPublisher } from './adapters/amqp/publisher.ts';
 import { httpWebhooks } from './adapters/http/webhooks.ts';
@@ -41,7 +41,7 @@ import { temporalDeliveryWorkflows } from './adapters/temporal/delivery-workflow
 import { customerHashes } from './adapters/temporal/key-ring.ts';
 import { temporalTaskQueues } from './adapters/temporal/task-queues.ts';
 import { temporalOrderWorkflows } from './adapters/temporal/order-workflows.ts';
-import type { WiredConfig } from './config.ts';
+import type { Config, WiredConfig } from './config.ts';
 import { createHandover } from './delivery/handover.ts';
 import { createSender } from './delivery/sender.ts';
 import { type UpkeepDeps, createUpkeep } from './delivery/upkeep.ts';
@@ -117,7 +117,8 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     giveUpMs: config.EVENKEEL_CONSUMER_GIVE_UP_HOURS * HOUR_MS,
   });
   const report = reportTo(log);
-  const broker = config.AMQP_URL === undefined ? undefined : connectBroker(config.AMQP_URL, { report });
+  const broker =
+    config.AMQP_URL === undefined ? undefined : connectBroker(config.AMQP_URL, { report, tls: brokerTls(config) });
   const timeoutMs = config.EVENKEEL_DELIVERY_TIMEOUT_MS;
   const sender = createSender({
     http: httpWebhooks({ timeoutMs, networks: config.EVENKEEL_WEBHOOK_NETWORKS, traceparent }),
@@ -195,6 +196,12 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
       await temporal.close();
     },
   };
+}
+
+/** Files for the connection to RabbitMQ, where the settings name any. */
+export function brokerTls(config: Config): BrokerTls {
+  const { EVENKEEL_AMQP_CA_FILE: caFile, EVENKEEL_AMQP_CERT_FILE: certFile, EVENKEEL_AMQP_KEY_FILE: keyFile } = config;
+  return { caFile, certFile, keyFile };
 }
 
 /** What adapters have to tell and nobody asked for. */

@@ -1,4 +1,4 @@
-import { type Guard } from './resilience/guard.ts';
+import type { Guard } from './resilience/guard.ts';
 import { httpCarrier } from './adapters/http/carrier.ts';
 import { httpPaymentGateway } from './adapters/http/payment-gateway.ts';
 import { httpQuotes } from './adapters/http/quotes.ts';
@@ -7,7 +7,7 @@ import type { Database } from './adapters/postgres/database.ts';
 import { postgresPaymentRoutes } from './adapters/postgres/payment-routes.ts';
 import type { WiredConfig } from './config.ts';
 import type { BreakerName } from './domain/breakers.ts';
-import { LONGEST_ATTEMPT_MS, type PaymentGateway } from './domain/provider-ports.ts';
+import { LONGEST_ATTEMPT_MS, type PaymentGateway, type Quotes, type RiskService } from './domain/provider-ports.ts';
 import type { Instruments } from './instruments.ts';
 import {
   type FailoverObserver,
@@ -19,8 +19,6 @@ import { guardedCall, guardedCarrier, guardedGateway } from './resilience/provid
 import { measuredCarrier, measuredGateway, measuredQuotes, measuredRisk } from './telemetry/provider-metrics.ts';
 import { tracedCarrier, tracedGateway, tracedQuotes, tracedRisk } from './telemetry/provider-spans.ts';
 import { currentTraceparent } from './telemetry/trace-context.ts';
-
-export type Providers = ReturnType<typeof createProviders>;
 
 /**
  * Whoever is asked outside: each over HTTP, measured and traced where it was really asked, and behind its guard, so that
@@ -76,7 +74,9 @@ export function createProviders(
   const riskAt = (url: string) => {
     const risk = tracedRisk(measuredRisk(closing(httpRiskService(url, options)), metrics), tracing);
     return {
-      service: { assess: guardedCall(guard('risk'), risk.assess) },
+      service: {
+        assess: guardedCall(guard('risk'), (...args: Parameters<RiskService['assess']>) => risk.assess(...args)),
+      },
       fellBack: () => metrics.count('fallbacks', { fallback: 'screening_review' }),
     };
   };
@@ -84,7 +84,7 @@ export function createProviders(
   return {
     gateway: failoverGateway([first, ...others], postgresPaymentRoutes(db, LONGEST_ATTEMPT_MS), observer),
     carrier,
-    quotes: { quote: guardedCall(guard('quotes'), quotes.quote) },
+    quotes: { quote: guardedCall(guard('quotes'), (...args: Parameters<Quotes['quote']>) => quotes.quote(...args)) },
     risk: config.RISK_URL === undefined ? undefined : riskAt(config.RISK_URL),
     async close(): Promise<void> {
       await Promise.all(closers.map((close) => close()));

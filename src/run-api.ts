@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Temporal } from './adapters/temporal/connection.ts';
 import { createApi } from './api/app.ts';
 import type { PayloadPort } from './api/codec.ts';
@@ -25,6 +26,8 @@ import { tokensOf } from './token-settings.ts';
 import type { Metrics } from './telemetry/metrics.ts';
 import { currentTraceparent } from './telemetry/trace-context.ts';
 
+/** A Temporal that is there answers within this. */
+const PING_PATIENCE_MS = 700;
 const PRUNE_EVERY_MS = 10 * 60_000;
 /** How often the API runs the upkeep. The schedule's rounds stand in where no API runs, and each is seen in the Web UI. */
 const UPKEEP_EVERY_MS = 60_000;
@@ -151,6 +154,17 @@ async function takeOrders(app: App, signal: AbortSignal): Promise<void> {
   );
 }
 
-async function pingTemporal({ client }: Temporal, signal: AbortSignal): Promise<void> {
-  await client.withAbortSignal(signal, () => client.workflowService.getSystemInfo({}));
+/** What keeps it waiting is asked of the connection itself, which the client would not say. */
+async function pingTemporal(temporal: Temporal, signal: AbortSignal): Promise<void> {
+  let isOver = false;
+  const { client } = temporal;
+  const ping = client
+    .withAbortSignal(signal, () => client.workflowService.getSystemInfo({}))
+    .finally(() => (isOver = true));
+  const found = sleep(PING_PATIENCE_MS, undefined, { ref: false }).then(async () => {
+    const probed = isOver ? undefined : await temporal.probe();
+    if (probed !== undefined && 'problem' in probed) throw new Error(probed.problem);
+    return ping;
+  });
+  await Promise.race([ping, found]);
 }

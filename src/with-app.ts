@@ -1,4 +1,4 @@
-import { connectTemporal } from './adapters/temporal/connection.ts';
+import { type Temporal, connectTemporal } from './adapters/temporal/connection.ts';
 import { serveMetrics } from './api/metrics-server.ts';
 import { type App, createApp } from './app.ts';
 import type { Config, WiredConfig } from './config.ts';
@@ -7,6 +7,7 @@ import { type Role, createInstruments } from './instruments.ts';
 import { runBreakerSync } from './resilience/breaker-sync.ts';
 import type { Log } from './telemetry/log.ts';
 import type { RuntimeOptions } from './workers/worker.ts';
+import { certificateMetrics } from './telemetry/certificates.ts';
 import { processMetrics } from './telemetry/process-metrics.ts';
 import { recordMetrics } from './telemetry/record-metrics.ts';
 
@@ -29,6 +30,11 @@ export async function withApp<T>(
     const app = createApp(config, temporal, instruments);
     try {
       processMetrics(metrics, { version, pool: () => app.db.pool() });
+      certificateMetrics(metrics, {
+        temporal: () => temporalCertificateEnd(temporal),
+        postgres: () => app.db.certificateExpiresAt(),
+        rabbitmq: () => app.broker?.certificateExpiresAt(),
+      });
       if (role !== 'worker') readRecords(app);
       const address = { host: config.EVENKEEL_METRICS_HOST, port: config.EVENKEEL_METRICS_PORT };
       const served = await serveMetrics([metrics], address, log);
@@ -48,6 +54,11 @@ export async function withApp<T>(
   } finally {
     await tracing.stop();
   }
+}
+
+async function temporalCertificateEnd(temporal: Temporal): Promise<Date | undefined> {
+  const probed = await temporal.probe();
+  return probed !== undefined && 'expiresAt' in probed ? probed.expiresAt : undefined;
 }
 
 /** What stands where, from PostgreSQL and Temporal: true while every worker is dead. */

@@ -1,5 +1,6 @@
 import { connectBroker } from '../adapters/amqp/broker.ts';
 import { replayOrders } from '../adapters/amqp/order-replay.ts';
+import { brokerTls } from '../app.ts';
 import { ConfigError, readConfig } from '../config.ts';
 import { type Run, UsageError } from './command.ts';
 import { parseWords, wholeNumber } from './words.ts';
@@ -27,9 +28,10 @@ export const run: Run = async (args, io) => {
     values.limit === undefined
       ? Number.POSITIVE_INFINITY
       : wholeNumber('limit', values.limit, 1, Number.MAX_SAFE_INTEGER);
-  const { AMQP_URL: url } = readConfig(io.env);
+  const config = readConfig(io.env);
+  const { AMQP_URL: url } = config;
   if (url === undefined) throw new ConfigError('set AMQP_URL to the RabbitMQ that keeps the dead letters.');
-  const broker = connectBroker(url);
+  const broker = connectBroker(url, { tls: brokerTls(config) });
   try {
     const moved = await replayOrders(broker, limit, io.signal);
     io.stdout.write(moved === 1 ? '1 order is on its way again\n' : `${moved} orders are on their way again\n`);

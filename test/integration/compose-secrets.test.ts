@@ -24,7 +24,8 @@ describe('secrets', () => {
     const written = ['docker-compose.yml', 'Dockerfile', ...filesIn('ops', '.sh'), ...filesIn('ops', '.js')];
     for (const file of [...written, ...filesIn('ops/temporal', '.yaml'), ...filesIn('.github', '.yml')]) {
       // A name that tells of a secret, and behind it one word that stands for nothing but itself.
-      const literal = /(?:password|passwd|secret|token|api_?key)['"]?\s*[:=]\s*['"]?(?!\/|true\b)[\w+/=.-]{4,}['"]?,?$/gim;
+      const literal =
+        /(?:password|passwd|secret|token|api_?key)['"]?\s*[:=]\s*['"]?(?!\/|true\b)[\w+/=.-]{4,}['"]?,?$/gim;
       expect([file, read(file).match(literal)]).toEqual([file, null]);
       expect([file, read(file).match(/:\/\/[^\s/$:@]+:[^\s/$@]+@/g)]).toEqual([file, null]);
     }

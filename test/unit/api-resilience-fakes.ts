@@ -23,7 +23,12 @@ export function resilienceFakes(
     },
     erasures: {
       erase: (customerId, request) =>
-        asked({ id: '5f0c3c1e-8f8a-4f43-9d43-0c6f1a2b3c4d', customerId: 'erased-5f0c3c1e', orders: 2, at }, 'erasures.erase', customerId, request),
+        asked(
+          { id: '5f0c3c1e-8f8a-4f43-9d43-0c6f1a2b3c4d', customerId: 'erased-5f0c3c1e', orders: 2, at },
+          'erasures.erase',
+          customerId,
+          request,
+        ),
     },
     payloads: {
       namespace: 'default',

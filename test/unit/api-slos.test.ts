@@ -7,7 +7,6 @@ import { DomainFailure } from '../../src/domain/failures.ts';
 import { sloNames } from '../../src/domain/objectives.ts';
 import { budgetWindows, budgetWindowsMs } from '../../src/slo/budget.ts';
 import { runContext } from './api-access-fakes.ts';
-import { fakes } from './api-fakes.ts';
 import { judgedUntil, sloFakes } from './api-slo-fakes.ts';
 
 /** What an operation answers, as its schema reads it. */

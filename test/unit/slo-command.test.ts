@@ -13,7 +13,6 @@ import type { SloCounts, SloName } from '../../src/domain/objectives.ts';
 import { budgetWindows, stateOf } from '../../src/slo/budget.ts';
 import { loadObjectives } from '../../src/slo/files.ts';
 import { runContext } from './api-access-fakes.ts';
-import { fakes } from './api-fakes.ts';
 import { sloFakes } from './api-slo-fakes.ts';
 import { type DeliveryApi, refused, startDeliveryApi } from './delivery-api.ts';
 import { runCommand } from './submit-api.ts';
