@@ -69,7 +69,15 @@ export function entryOf(
   { path, traceId }: Caller,
   { caller: actor, roles }: Identity,
 ): Omit<AuditEntry, 'outcome' | 'reason'> {
-  return { actor, roles, action: operationId, subject: path, traceId };
+  return { actor, roles, action: operationId, subject: normalized(path), traceId };
+}
+
+/** One spelling for one path (RFC 3986, 6.2.2): what is looked for in the log is found however it was asked for. */
+function normalized(path: string): string {
+  return path.replace(/%[0-9a-f]{2}/gi, (escaped) => {
+    const character = String.fromCodePoint(Number.parseInt(escaped.slice(1), 16));
+    return /[\w.~!$&'()*+,;=:@-]/.test(character) ? character : escaped.toUpperCase();
+  });
 }
 
 /** Who is to mend what is overloaded must see it. */

@@ -129,7 +129,10 @@ export const newConsumer = z
     path: ['url'],
     message: 'is missing; give a url, amqp for an exchange, or mail for the customers',
   });
-named.add(newConsumer, { id: 'NewConsumer' });
+named.add(newConsumer, {
+  id: 'NewConsumer',
+  examples: [{ name: 'my shop', url: 'https://shop.example.com/events', types: ['evenkeel.order.*'] }],
+});
 
 export const consumerChange = z
   .strictObject({

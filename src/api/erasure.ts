@@ -12,7 +12,7 @@ const newErasure = z.strictObject({
   customerId: word(100),
   reason: text(500).describe('Kept for ever, so name nobody: the number of the request, or who received it'),
 });
-named.add(newErasure, { id: 'NewErasure' });
+named.add(newErasure, { id: 'NewErasure', examples: [{ customerId: 'ada', reason: 'request 2026-117' }] });
 
 const erasure = z.object({
   id: z.uuid(),

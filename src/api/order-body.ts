@@ -19,7 +19,24 @@ export const newOrder = z.strictObject({
   shippingAddress: address,
   email: email.optional().describe('Where mails about the order go, if any are sent; nothing else is done with it'),
 });
-named.add(newOrder, { id: 'NewOrder' });
+named.add(newOrder, {
+  id: 'NewOrder',
+  examples: [
+    {
+      customerId: 'ada',
+      currency: 'GBP',
+      items: [{ sku: 'LANTERN-WHITE', quantity: 2 }],
+      payment: { token: 'tok_visa' },
+      shippingAddress: {
+        name: 'Ada Lovelace',
+        line1: '12 St James Square',
+        city: 'London',
+        postalCode: 'SW1Y 4JH',
+        country: 'GB',
+      },
+    },
+  ],
+});
 
 /** Reads an order as `POST /v1/orders` does, whatever way its bytes came. Throws `invalid_input` that names each place. */
 export function parseOrder(body: Uint8Array): NewOrder {

@@ -57,6 +57,7 @@ export function orderChangeRoutes(deps: ApiDeps): readonly Route[] {
       operationId: 'cancelOrder',
       access: 'orders:cancel',
       audited: true,
+      keepsReason: true,
       tag: 'Orders',
       summary: 'Cancel an order',
       description:
@@ -73,8 +74,8 @@ export function orderChangeRoutes(deps: ApiDeps): readonly Route[] {
         },
       },
       problems: ['not_cancellable', 'version_mismatch', 'store_unavailable'],
+      permit: ({ id }, { identity }) => requireKnown(deps, id, identity),
       async handle({ params: { id }, headers: { 'if-match': ifMatch }, body }, context) {
-        await requireKnown(deps, id, context.identity);
         const condition = readIfMatch(ifMatch);
         if (condition === 'never') await requireVersion(deps, id, condition);
         const expectedVersion = typeof condition === 'number' ? condition : undefined;
@@ -91,6 +92,7 @@ export function orderChangeRoutes(deps: ApiDeps): readonly Route[] {
       operationId: 'decideOrder',
       access: 'orders:decide',
       audited: true,
+      keepsReason: true,
       tag: 'Orders',
       summary: 'Decide how an order that waits for a person goes on',
       params: orderPath,

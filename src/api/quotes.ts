@@ -11,7 +11,10 @@ const newQuote = z.strictObject({
     .min(1)
     .max(1_000),
 });
-named.add(newQuote, { id: 'NewShippingQuote' });
+named.add(newQuote, {
+  id: 'NewShippingQuote',
+  examples: [{ country: 'GB', currency: 'GBP', items: [{ sku: 'LANTERN-WHITE', quantity: 2 }] }],
+});
 
 const shippingQuote = z.object({
   amountMinor: z.int().min(0).describe('In minor units of the currency: 255 is 2.55 GBP'),

@@ -41,7 +41,7 @@ const newRedrive = z
     path: ['all'],
     message: 'goes with no filter beside it: leave one of them out',
   });
-named.add(newRedrive, { id: 'NewRedrive' });
+named.add(newRedrive, { id: 'NewRedrive', examples: [{ filter: { cause: 'http_500' }, dryRun: true }] });
 
 const steering = z.strictObject(audit);
 named.add(steering, { id: 'RedriveSteering' });

@@ -84,9 +84,9 @@ export class RequestScope implements RunContext {
     return this.#auditId;
   }
 
-  async audit(reason: string | null): Promise<void> {
+  async audit(outcome: AuditEntry['outcome'], reason: string | null): Promise<void> {
     if (this.entry === undefined) throw new Error('an audited route was run before its caller was known');
-    this.#auditId = await this.#deps.auditLog.write({ ...this.entry, outcome: 'allowed', reason });
+    this.#auditId = await this.#deps.auditLog.write({ ...this.entry, outcome, reason });
   }
 
   get fields(): LogFields {

@@ -1,6 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
 import type { Identity, Permission } from '../domain/access.ts';
+import type { AuditEntry } from '../domain/access-ports.ts';
+import { DomainFailure } from '../domain/failures.ts';
 import type { Priority } from '../domain/overload-ports.ts';
 import type { Log, LogFields } from '../telemetry/log.ts';
 import { jsonOf } from './body.ts';
@@ -44,8 +46,8 @@ export interface RequestContext {
 
 /** The context with what only the route itself may do. */
 export interface RunContext extends RequestContext {
-  /** Writes that the action is allowed and about to begin. */
-  audit(reason: string | null): Promise<void>;
+  /** Writes that the action is allowed and about to begin, or that it is refused. */
+  audit(outcome: AuditEntry['outcome'], reason: string | null): Promise<void>;
 }
 
 export interface Answer<Status extends number = number> {
@@ -83,6 +85,11 @@ interface Documentation {
   readonly access: Access;
   /** Every use is written into the audit log before it happens, and every refusal. Not with `public` or `signed`. */
   readonly audited?: boolean;
+  /**
+   * Why it is done is kept with what it is done to, and not in the audit log too: these may be a customer's own words,
+   * and who is forgotten is not forgotten by that log.
+   */
+  readonly keepsReason?: boolean;
   /** Default: `background` for GET, `critical` for what is audited, `normal` for the rest. */
   readonly priority?: Priority;
   /** Problems beyond those that follow from the parts of the request. */
@@ -118,6 +125,8 @@ interface Definition<
   readonly answers: Readonly<Record<Status, DocumentedAnswer>>;
   /** Proves who sent the bytes, before anything of them is read. */
   authenticate?(raw: RawRequest): void;
+  /** Throws where this caller may not touch what the path names: that is in the audit log as refused. */
+  permit?(params: z.output<P>, context: RequestContext): Promise<void>;
   handle(
     input: {
       readonly params: z.output<P>;
@@ -173,10 +182,22 @@ export function route<
       definition.authenticate?.(raw);
       const json = body && !(bodyOptional && raw.body.length === 0) ? jsonOf(raw.body, raw.headers) : {};
       const all = { ...input, body: part(body, json, 'body', 'invalid_input') };
-      if (definition.audited === true) await context.audit(reasonIn(all.body) ?? reasonIn(all.query));
+      await definition.permit?.(input.params, context).catch(async (error: unknown) => {
+        if (definition.audited === true && isRefusal(error)) await context.audit('denied', null);
+        throw error;
+      });
+      if (definition.audited === true) {
+        const reason = definition.keepsReason === true ? null : (reasonIn(all.body) ?? reasonIn(all.query));
+        await context.audit('allowed', reason);
+      }
       return definition.handle(all, context);
     },
   };
+}
+
+/** And not that it could not be found out. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof DomainFailure && (error.code === 'not_found' || error.code === 'forbidden');
 }
 
 /** Why somebody does something, where the route asks for it. */

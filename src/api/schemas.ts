@@ -5,8 +5,8 @@ import { fulfillmentStatuses } from '../domain/fulfillment.ts';
 import { orderStatuses } from '../domain/order.ts';
 import { decisionActions, stepNames } from '../domain/steps.ts';
 
-/** The schemas that have a name in the OpenAPI document, under `components.schemas`. */
-export const named = z.registry<{ id: string }>();
+/** The schemas that have a name in the OpenAPI document, under `components.schemas`; with examples that are right. */
+export const named = z.registry<{ id: string; examples?: readonly object[] }>();
 
 // ---- Words and numbers --------------------------------------------------------------------------------------------
 

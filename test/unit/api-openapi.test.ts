@@ -140,6 +140,17 @@ describe('the OpenAPI document', () => {
     expect(Object.keys(examples).toSorted()).toEqual(names.toSorted());
   });
 
+  test('has examples that are what they are examples of', () => {
+    const withExamples = Object.entries(document.components.schemas).flatMap(([name, schema]) =>
+      'examples' in schema ? (schema.examples as unknown[]).map((example) => ({ name, example })) : [],
+    );
+    expect(withExamples.length).toBeGreaterThan(3);
+    for (const { name, example } of withExamples) {
+      const judged = validator(document, { $ref: `#/components/schemas/${name}` }).safeParse(example);
+      expect([name, judged.error?.issues]).toEqual([name, undefined]);
+    }
+  });
+
   test('refers to nothing that is not in it, and has nothing that nobody refers to', () => {
     const text = JSON.stringify(document);
     const referred = new Set([...text.matchAll(/"\$ref":"([^"]*)"/g)].map(([, target]) => String(target)));
