@@ -93,8 +93,12 @@ export interface PaymentRoutes {
   find(key: string): Promise<readonly PaymentRoute[]>;
   /** The provider knows nothing of the key after all attempts of `seen` were over; does nothing if there is another. */
   clear(key: string, seen: PaymentRoute): Promise<void>;
-  /** A key that was requested and has no route may have been sent to `provider`, by whoever keeps no routes. */
-  suspect(key: string, provider: string): Promise<void>;
+  /**
+   * A key that was requested and has no route may have been sent, by whoever keeps no routes. Where to, `ownerOf` says of
+   * the authorization or capture that the request names, if it names one. Resolves with that; undefined for a key that
+   * was never requested.
+   */
+  suspect(key: string, ownerOf: (id: string | undefined) => string): Promise<string | undefined>;
 }
 
 export interface ShipmentRequest {

@@ -52,11 +52,11 @@ export function failoverGateway(
     );
   };
   const marked = (name: string, id: string): string => (name === firstName ? id : `${name}${MARK}${id}`);
-  /** Where an id is from. The first may give ids with anything in them. */
+  /** Where an id is from: the first gives ids without a mark, and whatever was marked before it was the first is its own. */
   const ownerOf = (id: string): { readonly name: string; readonly id: string } => {
     const end = id.indexOf(MARK);
     const name = id.slice(0, Math.max(end, 0));
-    return name !== firstName && byName.has(name) ? { name, id: id.slice(end + 1) } : { name: firstName, id };
+    return byName.has(name) ? { name, id: id.slice(end + 1) } : { name: firstName, id };
   };
   const ours = <A extends Answer>(name: string, answer: A): A => {
     if (answer.outcome === 'authorized') return { ...answer, authorizationId: marked(name, answer.authorizationId) };
@@ -91,9 +91,12 @@ export function failoverGateway(
   async function look(key: string, attempt: Attempt): Promise<Answer | undefined> {
     const known = await routes.find(key);
     if (known.length === 0) {
-      // Whoever sent it did so before there was a choice, or died before a choice was made.
-      await routes.suspect(key, firstName);
-      return firstGateway.lookup(key, attempt);
+      // Whoever sent it did so before there was a choice, or died before a choice was made. What is done to an
+      // authorization or a capture has none: another gateway would refuse it for good.
+      const ownerName = (id: string | undefined): string => (id === undefined ? firstName : ownerOf(id).name);
+      const provider = (await routes.suspect(key, ownerName)) ?? firstName;
+      const answer = await gatewayOf(provider, key).lookup(key, attempt);
+      return answer && ours(provider, answer);
     }
     const told = await Promise.all(
       known.map(async (route) => {
@@ -161,11 +164,13 @@ function hadEffect({ outcome }: Answer): boolean {
 async function unlessAway(
   gateway: PaymentGateway | undefined,
   key: string,
-  { signal }: Attempt,
+  { signal, deadline = Infinity }: Attempt,
 ): Promise<Answer | undefined> {
   try {
     const soon = AbortSignal.any([signal, AbortSignal.timeout(CLEARED_ANSWER_MS)]);
-    return await gateway?.lookup(key, { signal: soon });
+    // Said, so that its breaker does not take so short a time for an outage.
+    const sooner = Math.min(deadline, performance.now() + CLEARED_ANSWER_MS);
+    return await gateway?.lookup(key, { signal: soon, deadline: sooner });
   } catch {
     return undefined;
   }

@@ -93,10 +93,10 @@ describe('a key', () => {
 
   test('that was requested without a route is suspected at the first; one that never was is not', async () => {
     const { key, orderId } = await newOrder();
-    await routes().suspect(key, 'one');
+    expect(await routes().suspect(key, () => 'one')).toBeUndefined();
     expect(await routes().find(key)).toEqual([]);
     await stores.stores.effects.openAuthorize({ key, orderId });
-    await routes().suspect(key, 'one');
+    expect(await routes().suspect(key, () => 'one')).toBe('one');
     expect(await routes().find(key)).toMatchObject([{ provider: 'one', cleared: false, attempts: ['unknown'] }]);
   });
 });
@@ -138,6 +138,18 @@ describe('with two gateways over HTTP', () => {
     await paid.undoAuthorize({ orderId, key: `${key}-void`, undoes: key, final: false }, attempt());
     expect(await charges(orderId)).toEqual({ first: [], second: ['authorization', 'void'] });
     expect(told).toEqual([key]);
+  });
+
+  test('an undo that died before its way was chosen goes where the authorization is, once it is tried again', async () => {
+    const { orderId, key } = await newOrder();
+    const { payments: away } = payments(`http://127.0.0.1:${await freePort()}`);
+    const authorized = await away.authorize({ orderId, key }, attempt());
+    const authorizationId = authorized.outcome === 'authorized' ? authorized.authorizationId : '';
+    const undo = { orderId, key: `${key}-void`, undoes: key, final: false };
+    await stores.stores.effects.open(undo, 'void', { orderId, amountMinor: 1, currency: 'GBP', authorizationId });
+    const { payments: back } = payments();
+    expect(await back.undoAuthorize(undo, attempt())).toEqual({ outcome: 'undone' });
+    expect(await charges(orderId)).toEqual({ first: [], second: ['authorization', 'void'] });
   });
 
   test('what the first did and could not tell is found there, and not done again', async () => {

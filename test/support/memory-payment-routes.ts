@@ -59,8 +59,10 @@ export function memoryPaymentRoutes(nowMs: () => number, longestAttemptMs: numbe
       row.attempts = [];
       row.cleared = true;
     },
-    async suspect(key, provider) {
+    async suspect(key, ownerOf) {
+      const provider = ownerOf(undefined);
       if (rowsOf(key).length === 0) open(key, provider).attempts = ['unknown'];
+      return provider;
     },
   };
 }

@@ -118,6 +118,43 @@ test('what the second authorized is captured, refunded and voided there, under i
   expect(first.authorizations).toEqual([]);
 });
 
+test('what the second authorized stays its own once it is made the first', async () => {
+  const { gateway, first, second, routes } = two('breaker_open');
+  const authorized = await gateway.authorize(KEY, request, attempt());
+  const authorizationId = authorized.outcome === 'authorized' ? authorized.authorizationId : '';
+  const turned = failoverGateway(
+    [
+      ['two', second],
+      ['one', first],
+    ],
+    routes,
+  );
+  expect(await turned.capture('order-1:capture:f1:1', { ...money, authorizationId }, attempt())).toMatchObject({
+    outcome: 'captured',
+  });
+});
+
+test('a gateway that was given up has a second to answer, and is told so: what it does not do in it is no outage', async () => {
+  const { second, routes } = two();
+  const deadlines: number[] = [];
+  const first: PaymentGateway = {
+    ...new MemoryGateway(),
+    authorize: () => Promise.reject(new DomainFailure('breaker_open', 'not sent')),
+    lookup: async (_key, { deadline = Infinity }) => void deadlines.push(deadline),
+  } as PaymentGateway;
+  const gateway = failoverGateway(
+    [
+      ['one', first],
+      ['two', second],
+    ],
+    routes,
+  );
+  await gateway.authorize(KEY, request, attempt());
+  await gateway.lookup(KEY, attempt());
+  expect(deadlines).toHaveLength(1);
+  expect(deadlines[0]).toBeLessThanOrEqual(performance.now() + 1_000);
+});
+
 test('an id of the first that has the mark in it stays with the first', async () => {
   const { gateway, away } = two();
   away.isAway = false;

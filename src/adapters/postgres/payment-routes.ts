@@ -48,14 +48,21 @@ export function postgresPaymentRoutes(db: Database, longestAttemptMs: number): P
             and attempts = ${attempts}::text[]`.execute(queries);
       }),
 
-    suspect: (key, provider) =>
+    suspect: (key, ownerOf) =>
       db.read(async (queries) => {
+        const { rows } = await sql<{ id: string | null }>`
+          select coalesce(input->>'authorizationId', input->>'captureId') as id
+          from effects where key = ${key} and requested_at is not null`.execute(queries);
+        const [requested] = rows;
+        if (requested === undefined) return undefined;
+        const provider = ownerOf(requested.id ?? undefined);
         await sql`
           insert into payment_routes (key, provider, order_id, attempts)
           select key, ${provider}, order_id, array['unknown'] from effects
           where key = ${key} and requested_at is not null
             and not exists (select from payment_routes where key = ${key})
           on conflict do nothing`.execute(queries);
+        return provider;
       }),
   };
 }
