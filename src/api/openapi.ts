@@ -36,7 +36,11 @@ export function openapiDocument(routes: readonly Route[], version: string): Json
 }
 
 function componentSchemas(): Record<string, Json> {
-  const { schemas } = z.toJSONSchema(named, { io: 'input', metadata: named, uri: (id) => `#/components/schemas/${id}` });
+  const { schemas } = z.toJSONSchema(named, {
+    io: 'input',
+    metadata: named,
+    uri: (id) => `#/components/schemas/${id}`,
+  });
   const all = Object.entries({ ...schemas, ...webhookSchemas() });
   return Object.fromEntries(all.map(([id, schema]) => [id, plain(schema)]));
 }

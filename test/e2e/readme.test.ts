@@ -40,7 +40,7 @@ test('every command of the README does what the README says, in its order', asyn
     return stdout;
   };
   const [first = '', stuck = '', decide = '', cancel = '', file = '', ...others] = await blocks();
-  const [consumer = '', dead = '', objectives = '', ...more] = others;
+  const [consumer = '', dead = '', objectives = '', guards = '', ...more] = others;
   expect(more).toEqual([]);
 
   const firstAnswer = await run(first);
@@ -71,4 +71,7 @@ test('every command of the README does what the README says, in its order', asyn
   expect(made).toMatch(/my shop +enabled/);
   expect(await run(dead)).toContain('no such dead letters');
   expect(await run(objectives)).toMatch(/order-processing +\S.* 99\.9 %/);
+  const guarded = await run(guards);
+  expect(guarded).toContain('"name":"payment"');
+  expect(guarded).toContain('decideOrder');
 });
