@@ -52,6 +52,8 @@ export interface FailureOptions extends ErrorOptions {
   readonly errors?: readonly InputError[];
   /** The call was not even made, as where no connection came to be: nothing can have happened. */
   readonly nothingSent?: boolean;
+  /** The other side answered, and its answer is about the request: it says nothing of an outage. */
+  readonly isWell?: boolean;
 }
 
 /** The one failure type of the domain. `message` is safe to show to the caller and says what to do. */
@@ -61,6 +63,7 @@ export class DomainFailure extends Error {
   readonly retryAfterMs: number | undefined;
   readonly errors: readonly InputError[];
   readonly nothingSent: boolean;
+  readonly isWell: boolean;
 
   constructor(code: FailureCode, message: string, options: FailureOptions = {}) {
     super(message, options);
@@ -68,6 +71,7 @@ export class DomainFailure extends Error {
     this.retryAfterMs = options.retryAfterMs;
     this.errors = options.errors ?? [];
     this.nothingSent = options.nothingSent ?? (code === 'breaker_open' || code === 'bulkhead_full');
+    this.isWell = options.isWell ?? false;
   }
 }
 

@@ -140,7 +140,7 @@ function outcomeOf(error: unknown, { signal, deadline }: Attempt, fairAt: number
   if (!(error instanceof DomainFailure)) return 'ignored';
   // The caller gave up, for reasons of its own: no time-out of the call.
   if (signal.aborted && !isTimeout(signal.reason)) return 'ignored';
-  if (error.code === 'provider_unavailable') return 'failed';
+  if (error.code === 'provider_unavailable') return error.isWell ? 'ignored' : 'failed';
   if (error.code !== 'provider_timeout') return 'ignored';
   return (deadline ?? Infinity) < fairAt ? 'ignored' : 'failed';
 }

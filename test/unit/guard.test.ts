@@ -76,6 +76,13 @@ describe('a guard', () => {
     expect(of('transition')).toEqual([]);
   });
 
+  test('counts nothing of a provider that answers "not now" and is well', async () => {
+    const { calls, of } = aProcess();
+    const busy = () => Promise.reject(new DomainFailure('provider_unavailable', 'key in use', { isWell: true }));
+    await calls(busy, 50);
+    expect(of('transition')).toEqual([]);
+  });
+
   test('counts time-outs, but none that the caller’s own leaving was', async () => {
     const { calls, of } = aProcess();
     const left = AbortSignal.any([]);

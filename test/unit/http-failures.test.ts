@@ -176,6 +176,16 @@ describe('an answer that the contract does not know', () => {
   });
 
   test.each([
+    [408, true],
+    [409, true],
+    [425, true],
+    [500, false],
+    [503, false],
+  ])('a %i says that the provider is well: %s', async (status, isWell) => {
+    expect(await failureOf(authorizeAt(await answering(status, '')))).toMatchObject({ isWell });
+  });
+
+  test.each([
     ['no JSON', '<html>hello</html>'],
     ['an unknown outcome', '{"outcome":"perhaps"}'],
     ['an outcome without its id', '{"outcome":"authorized"}'],

@@ -49,7 +49,7 @@ export interface ProviderCall<T> {
  * - `provider_timeout`: the attempt's signal fired, or nothing came for a minute; the effect may have happened, but not
  *   if no time was left to begin with: then nothing is sent
  * - `provider_unavailable`: no connection (then with `nothingSent`), a connection or a body that broke off, a 5xx, or
- *   one of 408, 409 and 425
+ *   one of 408, 409 and 425 (then with `isWell`)
  * - `provider_rate_limited`: 429
  * - `provider_rejected`: any other status, or a 2xx that is not what the provider's contract says
  *
@@ -156,7 +156,8 @@ export class ProviderClient {
     const waitMs = retryAfterMs(headers['retry-after'], Date.now());
     const wait = waitMs === undefined ? {} : { retryAfterMs: waitMs };
     if (status === 429) return new DomainFailure('provider_rate_limited', message, wait);
-    if (status >= 500 || notNow.has(status)) return new DomainFailure('provider_unavailable', message, wait);
+    if (status >= 500) return new DomainFailure('provider_unavailable', message, wait);
+    if (notNow.has(status)) return new DomainFailure('provider_unavailable', message, { ...wait, isWell: true });
     return new DomainFailure('provider_rejected', message);
   }
 
