@@ -23,7 +23,7 @@ const context: RunContext = {
   audit: async () => undefined,
 };
 
-async function post(json: unknown, answer: ShippingQuotes['quote'] = async () => quote) {
+async function post(json: unknown, answer: ShippingQuotes['quote'] = async () => quote, circumstances = context) {
   const [route] = quoteRoutes({ shippingQuotes: { quote: answer } });
   const raw = {
     path: {},
@@ -31,7 +31,7 @@ async function post(json: unknown, answer: ShippingQuotes['quote'] = async () =>
     headers: { 'content-type': 'application/json' },
     body: Buffer.from(JSON.stringify(json)),
   };
-  return route?.run(raw, context);
+  return route?.run(raw, circumstances);
 }
 
 test('a quote says what it is and when it was given', async () => {
@@ -67,4 +67,15 @@ test('the carrier is given up in time, whoever waits', async () => {
     return quote;
   });
   expect((attempts[0]?.deadline ?? Infinity) - performance.now()).toBeLessThanOrEqual(2_000);
+});
+
+test('the carrier is asked while the server stops: it still answers what comes in', async () => {
+  const attempts: { readonly signal: AbortSignal }[] = [];
+  const stopping = { ...context, signal: AbortSignal.abort() };
+  const asked = async (_request: QuoteRequest, attempt: { readonly signal: AbortSignal }) => {
+    attempts.push(attempt);
+    return quote;
+  };
+  await post(body, asked, stopping);
+  expect(attempts).toMatchObject([{ signal: { aborted: false } }]);
 });
