@@ -15,7 +15,7 @@ export const auditRecord = z.object({
     .enum(outcomes)
     .describe('`allowed` is written before the action: whether it then succeeded, its own records say'),
   subject: z.string().describe('What it was done to: the path'),
-  reason: z.string().nullable(),
+  reason: z.string().nullable().describe('Of what is done to an order it is with the order, and not here'),
   traceId: z.string().nullable(),
 });
 named.add(auditRecord, { id: 'AuditRecord' });

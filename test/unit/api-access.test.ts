@@ -281,18 +281,49 @@ describe('an audited action', () => {
   test('is kept with who, what, to what, why and in which trace', async () => {
     const deps = fakes();
     const send = await serve(deps);
-    await send('POST', `/v1/orders/${orderId}/cancel?x=`, { body: { reason: 'mind changed' }, token: 'operator' });
-    await send('POST', `/v1/orders/${orderId}/cancel`, { body: { reason: 'mind changed' }, token: 'operator' });
+    await send('POST', `/v1/redrives/${redriveId}/stop?x=`, { body: { reason: 'enough' }, token: 'operator' });
+    await send('POST', `/v1/redrives/${redriveId}/stop`, { body: { reason: 'enough' }, token: 'operator' });
     expect(deps.audited).toEqual([
       {
         actor: 'key:operator',
         roles: ['operator'],
-        action: 'cancelOrder',
+        action: 'stopRedrive',
         outcome: 'allowed',
-        subject: `/v1/orders/${orderId}/cancel`,
-        reason: 'mind changed',
+        subject: `/v1/redrives/${redriveId}/stop`,
+        reason: 'enough',
         traceId: expect.stringMatching(/^[0-9a-f]{32}$/),
       },
     ]);
+  });
+
+  test('on an order leaves its words with the order, for the log keeps them when the customer is forgotten', async () => {
+    const deps = fakes();
+    const send = await serve(deps);
+    const decision = { attentionId: 'a0-1', action: 'retry', reason: 'Ada Lovelace called', actor: 'bob' };
+    await send('POST', `/v1/orders/${orderId}/cancel`, { body: { reason: 'I am Ada Lovelace' } });
+    await send('POST', `/v1/orders/${orderId}/decisions`, { body: decision });
+    expect(deps.audited.map(({ action, reason }) => [action, reason])).toEqual([
+      ['cancelOrder', null],
+      ['decideOrder', null],
+    ]);
+  });
+
+  test('that is refused because it is another’s is in the log as refused', async () => {
+    const deps = fakes();
+    const send = await serve(deps);
+    const reply = await send('POST', `/v1/orders/${orderId}/cancel`, { body: {}, token: 'customer:c-other' });
+    expect(reply.status).toBe(404);
+    const { outcome, action, actor } = deps.audited[0] ?? {};
+    expect([deps.audited.length, outcome, action, actor]).toEqual([1, 'denied', 'cancelOrder', 'issuer#c-other']);
+  });
+
+  test('is found by its path, however its caller spelled that', async () => {
+    const deps = fakes();
+    const send = await serve(deps);
+    const spelled = `%${(orderId.codePointAt(0) ?? 0).toString(16)}${orderId.slice(1)}`;
+    expect((await send('POST', `/v1/orders/${spelled}/c%61ncel`, { body: {} })).status).toBe(404);
+    expect((await send('POST', `/v1/orders/${spelled}/cancel`, { body: {} })).status).toBe(202);
+    await send('PUT', '/v1/stock/A%2fB%41', { body: {}, token: 'read-only' });
+    expect(deps.audited.map(({ subject }) => subject)).toEqual([`/v1/orders/${orderId}/cancel`, '/v1/stock/A%2FBA']);
   });
 });
