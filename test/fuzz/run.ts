@@ -10,7 +10,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { cacheRoot } from '../../src/embedded/cache.ts';
 import { freePort } from '../../src/embedded/ports.ts';
 import { run } from '../../src/embedded/run.ts';
@@ -111,12 +111,12 @@ async function main(): Promise<number> {
       `Authorization: ${authorization}`,
     ];
     words.push('--checks', CHECKS.join(','), '--max-time', seconds, '--continue-on-failure', '--max-examples', '25');
-    words.push('--report', 'json', '--report-dir', REPORT, '--warnings', 'off', '--no-color');
+    words.push('--report', 'json', '--report-dir', resolve(REPORT), '--warnings', 'off', '--no-color');
     let failed = 0;
     // Once with ids of nothing, as strangers have them, and once with those of what is there.
     for (const config of ['', await knownIds(url, authorization)]) {
       writeFileSync(configFile, config);
-      const child = spawn(schemathesis, [...words, ...options], { stdio: 'inherit' });
+      const child = spawn(schemathesis, [...words, ...options], { stdio: 'inherit', cwd: folder });
       const [code] = (await once(child, 'exit')) as [number | null];
       failed ||= code ?? 1;
     }
