@@ -138,6 +138,14 @@ describe('a token', () => {
     expect(await refusal(verifier().verify(text))).toEqual(['unauthenticated', expect.any(String)]);
   });
 
+  test.each([[123], [['ada']], [{ toString: 'ada' }], [true]])(
+    'of the subject %j, which is no text, is refused',
+    async (sub) => {
+      const [code] = await refusal(verifier().verify(await token({ sub })));
+      expect(code).toBe('unauthenticated');
+    },
+  );
+
   test('says who somebody is by issuer and subject, and grants the roles that there are', async () => {
     const roles = ['operator', 'read-only', 'root', '__proto__', 'toString', 7];
     expect(await verifier().verify(await token({ roles }))).toEqual({
@@ -184,6 +192,17 @@ describe('the keys of an issuer', () => {
     expect(issuer.asked).toEqual(['/.well-known/openid-configuration', '/keys']);
   });
 
+  test('are asked for once by however many that come at the same time, there or away', async () => {
+    const tokens = verifier({ cooldownMs: 60_000 });
+    const many = await Promise.all(Array.from({ length: 20 }, async () => tokens.verify(await token())));
+    expect(many).toHaveLength(20);
+    expect(issuer.asked).toEqual(['/.well-known/openid-configuration', '/keys']);
+    issuer.isAway = true;
+    const others = verifier({ cooldownMs: 60_000 });
+    await Promise.all(Array.from({ length: 20 }, async () => refusal(others.verify(await token()))));
+    expect(issuer.asked).toHaveLength(3);
+  });
+
   test('go on working while it is away, and a token of an unknown one can not be judged', async () => {
     const tokens = verifier();
     await tokens.verify(await token());
@@ -207,7 +226,11 @@ describe('the keys of an issuer', () => {
 
   test('are not taken from a document of another issuer', async () => {
     issuer.calledItself = 'https://elsewhere.example';
-    expect(await refusal(verifier().verify(await token()))).toEqual(['identity_unavailable', expect.any(String)]);
+    const tokens = verifier({ cooldownMs: 60_000 });
+    for (let n = 0; n < 3; n += 1) {
+      expect(await refusal(tokens.verify(await token()))).toEqual(['identity_unavailable', expect.any(String)]);
+    }
+    expect(issuer.asked).toHaveLength(1);
   });
 
   test('are where the settings say, without a look at the document', async () => {

@@ -28,8 +28,14 @@ const keySet = z.object({ keys: z.array(z.looseObject({})) });
  */
 export function issuerKeys({ issuer, jwksUrl, cooldownMs = COOLDOWN_MS }: IssuerOptions): JWTVerifyGetKey {
   let keys: RemoteJWKSet | undefined;
+  let opening: Promise<RemoteJWKSet> | undefined;
   let refreshedAt = Number.NEGATIVE_INFINITY;
   let awayUntil = Number.NEGATIVE_INFINITY;
+
+  function failed(cause: unknown): DomainFailure {
+    awayUntil = performance.now() + cooldownMs;
+    return away(cause);
+  }
 
   async function ask<T>(url: string, answer: z.ZodType<T>, signal = AbortSignal.timeout(TIMEOUT_MS)): Promise<T> {
     if (performance.now() < awayUntil) throw away();
@@ -38,8 +44,7 @@ export function issuerKeys({ issuer, jwksUrl, cooldownMs = COOLDOWN_MS }: Issuer
       if (response.status !== 200) throw new Error(`${url} answered ${response.status}`);
       return answer.parse(JSON.parse(await bounded(response)));
     } catch (error) {
-      awayUntil = performance.now() + cooldownMs;
-      throw away(error);
+      throw failed(error);
     }
   }
 
@@ -47,9 +52,9 @@ export function issuerKeys({ issuer, jwksUrl, cooldownMs = COOLDOWN_MS }: Issuer
     const url = `${issuer.replace(/\/+$/, '')}/.well-known/openid-configuration`;
     const found = await ask(url, discovery);
     // Section 4.3 of OpenID Connect Discovery; and who is asked over TLS does not send us elsewhere.
-    if (found.issuer !== issuer) throw away(new Error(`${url} is of the issuer ${found.issuer}`));
+    if (found.issuer !== issuer) throw failed(new Error(`${url} is of the issuer ${found.issuer}`));
     if (issuer.startsWith('https:') && !found.jwks_uri.startsWith('https:')) {
-      throw away(new Error(`${url} names keys without TLS`));
+      throw failed(new Error(`${url} names keys without TLS`));
     }
     return found.jwks_uri;
   }
@@ -66,8 +71,16 @@ export function issuerKeys({ issuer, jwksUrl, cooldownMs = COOLDOWN_MS }: Issuer
     });
   }
 
+  /** One looks for all that wait: a flood of tokens after a start is none of questions. */
+  function opened(): Promise<RemoteJWKSet> {
+    opening ??= open().finally(() => {
+      opening = undefined;
+    });
+    return opening;
+  }
+
   return async (header, token) => {
-    keys ??= await open();
+    keys ??= await opened();
     // In the background: those that are known go on working meanwhile, whatever comes of it.
     if (keys.jwks() !== undefined && performance.now() - refreshedAt > REFRESH_MS) {
       keys.reload().catch(() => undefined);

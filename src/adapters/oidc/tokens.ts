@@ -53,9 +53,10 @@ export function createTokenVerifier(options: TokenOptions): TokenVerifier {
 }
 
 function identityOf(payload: JWTPayload, { issuer, rolesClaim, customerClaim }: TokenOptions): Identity {
-  const { sub = '' } = payload;
+  const { sub }: { readonly sub?: unknown } = payload;
   // OpenID Connect Core, section 2: at most 255 ASCII characters. It goes into records and logs.
-  if (!/^[\x20-\x7e]{1,255}$/.test(sub)) throw refused('its `sub` is no text of 1 to 255 printable ASCII characters');
+  if (typeof sub !== 'string' || !/^[\x20-\x7e]{1,255}$/.test(sub))
+    throw refused('its `sub` is no text of 1 to 255 printable ASCII characters');
   const roles = wordsOf(claimOf(payload, rolesClaim)).filter(isRole);
   const caller = `${issuer}#${sub}`;
   const customerId = claimOf(payload, customerClaim);
