@@ -132,6 +132,14 @@ describe("the application's role", () => {
     expect(rowCount).toBe(1);
   });
 
+  test('may not make tables where everybody may, as in databases that were made before PostgreSQL 15', async () => {
+    await withClient(database.ownerUrl, (owner) => owner.query('grant create on schema public to public'));
+    await grantApplication(database.ownerUrl);
+    await withClient(database.url, async (client) => {
+      await expect(client.query('create table mine (id int)')).rejects.toMatchObject({ code: '42501' });
+    });
+  });
+
   test('is granted the same by any number of migrations at a time, and by the next', async () => {
     expect(await Promise.all(times(5, () => grantApplication(database.ownerUrl)))).toEqual(times(5, () => []));
     await withClient(database.url, async (client) => {

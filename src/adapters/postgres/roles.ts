@@ -54,6 +54,8 @@ async function grantRows(client: Client): Promise<void> {
     -- Two that change the same grants at once would fail.
     select pg_advisory_xact_lock(hashtextextended('evenkeel grants', 0));
     grant connect on database ${database} to ${APPLICATION_ROLE};
+    -- As it is in new databases since PostgreSQL 15: what is made there by others, the owner might run.
+    revoke create on schema public from public;
     grant usage on schema public to ${APPLICATION_ROLE};
     grant select, insert, update, delete on all tables in schema public to ${APPLICATION_ROLE};
     grant usage, select on all sequences in schema public to ${APPLICATION_ROLE};
