@@ -4,7 +4,7 @@ export type Verdict = { readonly allowed: true } | { readonly allowed: false; re
 
 /** Rates of callers, shared by all API processes. */
 export interface RateLimits {
-  /** One request of that caller. Lets all pass while what is shared cannot be reached: that is an outage of its own. */
+  /** One request of that caller. While what is shared cannot be reached, each process allows as much by itself. */
   take(caller: string): Promise<Verdict>;
   /** Whether an address may try once more to say who it is; asked before the try. Of this process alone. */
   mayTry(address: string): Verdict;

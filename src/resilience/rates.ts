@@ -4,7 +4,7 @@ import { createRemembered } from './remembered.ts';
 
 export interface RateLimitDeps {
   readonly rates: Pick<Rates, 'lease'>;
-  /** Told once when what is shared cannot be reached, so that all pass, and once when it can again. */
+  /** Told once when what is shared cannot be reached, so that each process limits by itself, and once when it can again. */
   readonly reach?: (is: 'away' | 'back', error?: unknown) => void;
   /** Monotonic, in milliseconds. */
   readonly now?: () => number;
@@ -16,7 +16,7 @@ const LEASE_MS = 1_000;
 const AIM_MS = 200;
 /** Of a second's worth; what a process may hold of a caller's. */
 const LARGEST_SHARE = 0.2;
-/** A store that is slower than this hinders nobody: the request passes. */
+/** A store that is slower than this hinders nobody: it counts as away. */
 const PATIENCE_MS = 250;
 /** While the store is away it is asked no more often than this, for all callers together. */
 const AWAY_MS = 1_000;
@@ -35,19 +35,29 @@ interface Account {
   waiting: number;
   emptyUntil: number;
   lease: Promise<void> | undefined;
+  /** What the caller has left of this process while the store is away. */
+  readonly alone: Bucket;
+}
+
+interface Bucket {
+  left: number;
+  at: number;
 }
 
 /**
  * Limits callers by a rate that all processes share, without asking the store for each request: a process leases
  * requests in chunks, as large as it uses up in a fifth of a second. In any time t all processes together let
  * `burst + perSecond × t` requests of a caller pass, and what was leased before: 20 % of `perSecond` for each process
- * at most. While the store is away all pass.
+ * at most. While the store is away each process limits by itself: a flood must not turn off what holds it back by being
+ * so large that the store gets slow.
  */
 export function createRateLimits(
   { rates, reach = () => undefined, now = () => performance.now() }: RateLimitDeps,
   rate: Rate,
 ): RateLimits {
   const accounts = createRemembered<Account>(MOST_CALLERS);
+  const perMs = rate.perSecond / 1_000;
+  const newAccount = (): Account => ({ ...unleased, alone: { left: rate.burst, at: now() } });
   const attempts = createAttempts(now);
   const largest = Math.max(1, Math.floor(Math.min(rate.perSecond * LARGEST_SHARE, rate.burst)));
   let awayUntil = 0;
@@ -85,11 +95,18 @@ export function createRateLimits(
     }
   }
 
+  function takeAlone({ alone }: Account): Verdict {
+    refill(alone, { perMs, most: rate.burst, now: now() });
+    if (alone.left < 1) return { allowed: false, retryAfterMs: (1 - alone.left) / perMs };
+    alone.left -= 1;
+    return { allowed: true };
+  }
+
   return {
     async take(caller) {
       const account = accounts.get(caller, newAccount);
       for (;;) {
-        if (now() < awayUntil) return { allowed: true };
+        if (now() < awayUntil) return takeAlone(account);
         if (account.left >= 1 && now() - account.leasedAt < LEASE_MS) {
           account.left -= 1;
           return { allowed: true };
@@ -112,8 +129,18 @@ function emptyMs(): number {
   return EMPTY_MS * (0.75 + Math.random() / 2);
 }
 
-function newAccount(): Account {
-  return { left: 0, leasedAt: -Infinity, chunk: 1, waiting: 0, emptyUntil: -Infinity, lease: undefined };
+const unleased = {
+  left: 0,
+  leasedAt: -Infinity,
+  chunk: 1,
+  waiting: 0,
+  emptyUntil: -Infinity,
+  lease: undefined,
+} as const;
+
+function refill(bucket: Bucket, { perMs, most, now }: { perMs: number; most: number; now: number }): void {
+  bucket.left = Math.min(most, bucket.left + (now - bucket.at) * perMs);
+  bucket.at = now;
 }
 
 async function inTime<T>(work: Promise<T>): Promise<T> {
@@ -133,13 +160,12 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
  * customers above all: whoever of them guesses would lock out the others, and 256 bits are not guessed.
  */
 function createAttempts(now: () => number): Pick<RateLimits, 'mayTry' | 'failed'> {
-  const buckets = createRemembered<{ left: number; at: number }>(MOST_ADDRESSES);
+  const buckets = createRemembered<Bucket>(MOST_ADDRESSES);
   const perMs = FAILURES_PER_MINUTE / MINUTE_MS;
 
-  function bucketOf(network: string): { left: number; at: number } {
+  function bucketOf(network: string): Bucket {
     const bucket = buckets.get(network, () => ({ left: FAILURES_PER_MINUTE, at: now() }));
-    bucket.left = Math.min(FAILURES_PER_MINUTE, bucket.left + (now() - bucket.at) * perMs);
-    bucket.at = now();
+    refill(bucket, { perMs, most: FAILURES_PER_MINUTE, now: now() });
     return bucket;
   }
 

@@ -117,7 +117,7 @@ describe('a rate', () => {
   test.each([
     ['refuses', () => Promise.reject(new Error('connection refused'))],
     ['does not answer', () => new Promise<never>(() => {})],
-  ])('lets all pass while the store %s, asks it once in a second, and says so once', async (_how, lease) => {
+  ])('goes on by itself while the store %s, asks it once in a second, and says so once', async (_how, lease) => {
     const { now, pass } = clock();
     const told: string[] = [];
     let asked = 0;
@@ -127,11 +127,13 @@ describe('a rate', () => {
         return asked < 3 ? lease() : Promise.resolve(1);
       },
     };
-    const limits = createRateLimits({ rates, now, reach: (is) => void told.push(is) }, { perSecond: 1, burst: 1 });
-    expect(await passed(() => limits.take('a'), 100)).toBe(100);
+    const limits = createRateLimits({ rates, now, reach: (is) => void told.push(is) }, rate);
+    expect(await passed(() => limits.take('a'), 300)).toBe(200);
+    expect(await passed(() => limits.take('b'), 300)).toBe(200);
+    expect(await limits.take('a')).toEqual({ allowed: false, retryAfterMs: 10 });
     expect(asked).toBe(1);
     pass(1_001);
-    expect(await passed(() => limits.take('a'), 100)).toBe(100);
+    expect(await passed(() => limits.take('a'), 300)).toBe(100);
     pass(1_001);
     await limits.take('a');
     expect([asked, told]).toEqual([3, ['away', 'back']]);
