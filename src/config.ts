@@ -265,6 +265,9 @@ export function requirePeers(config: Config): WiredConfig {
   return config as WiredConfig;
 }
 
+/** A URL's user and password, whether or not the rest of it can be read. */
+const userinfo = /\/\/[^/\s"',]*@/g;
+
 /** Thrown for settings that cannot be used; names each with its value's problem. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -293,7 +296,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const temporal = temporalOf(values);
   if ('problem' in temporal) problems.push(`  ${temporal.problem}`);
   else if (parsed.success && problems.length === 0) return Object.freeze({ ...parsed.data, ...temporal });
-  const all = [...problems, ...unusable].join('\n');
+  const all = [...problems, ...unusable].join('\n').replace(userinfo, '//…@');
   throw new ConfigError(`these settings cannot be used:\n${all}\nSee 'evenkeel help config'.`);
 }
 

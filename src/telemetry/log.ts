@@ -32,6 +32,9 @@ const secrets = [
 ];
 const secretHeaders = ['["webhook-signature"]', '["set-cookie"]', '["proxy-authorization"]'];
 
+/** PostgreSQL's word on what it refuses is the whole row, or the value of a key. */
+const rows = ['err.detail', 'err.aggregateErrors[*].detail'];
+
 const redactedPaths = ['', '*', '*.*', '*.*.*'].flatMap((depth) => [
   ...secrets.map((key) => (depth === '' ? key : `${depth}.${key}`)),
   ...secretHeaders.map((key) => `${depth}${key}`),
@@ -47,7 +50,7 @@ export function createLogger(level: Level | 'silent', destination?: DestinationS
     base: {},
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
-    redact: { paths: redactedPaths, censor: '[redacted]' },
+    redact: { paths: [...redactedPaths, ...rows], censor: '[redacted]' },
     mixin: traceFields,
   };
   return destination === undefined ? pino(options) : pino(options, destination);

@@ -31,6 +31,17 @@ describe('the log', () => {
     expect(last()).toMatchObject({ level: 'error', msg: 'failed', err: { message: 'outer: inner' } });
   });
 
+  test('keeps of a refusal by PostgreSQL what was refused, and not the row', () => {
+    const { log, lines } = capture();
+    const row = 'Failing row contains (…, sesame).';
+    const refused = Object.assign(new Error('violates check constraint "positive"'), { code: '23514', detail: row });
+    log.error({ err: refused }, 'failed');
+    log.error({ err: new Error('outer', { cause: refused }) }, 'failed');
+    log.error({ err: new AggregateError([refused], 'all') }, 'failed');
+    expect(lines.join()).toContain('23514');
+    expect(lines.join()).not.toContain('sesame');
+  });
+
   test('says which trace a line belongs to', () => {
     const { log, last } = capture();
     const traceparent = newTraceparent();

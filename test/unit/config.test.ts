@@ -24,6 +24,15 @@ describe('the settings', () => {
     expect(() => readConfig(env)).not.toThrow(/short|pass-word/);
   });
 
+  test.each(['PAYMENT_GATEWAY_URL', 'PAYMENT_GATEWAY_FALLBACK_URLS', 'RISK_URL', 'EVENKEEL_CODEC_ORIGINS'])(
+    'never show the password of a URL, nor whose it is: %s',
+    (name) => {
+      const env = { [name]: 'https://shop:pass@word@h:99999' };
+      expect(() => readConfig(env)).toThrow(/h:99999/);
+      expect(() => readConfig(env)).not.toThrow(/shop|pass|word/);
+    },
+  );
+
   test('have a default each, and take an empty variable for an absent one', () => {
     expect(readConfig({ EVENKEEL_HTTP_PORT: '', DATABASE_URL: '' })).toEqual(readConfig({}));
     expect(readConfig({}).EVENKEEL_HTTP_PORT).toBe(8080);
