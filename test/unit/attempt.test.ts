@@ -40,6 +40,11 @@ describe('a failure that Temporal is told of', () => {
     expect(translate(away(), 1, 0).details).toEqual([]);
   });
 
+  test('has those who are asked to wait for the same moment come one after another, the local attempts too', () => {
+    const late = translate(away(60_000), 1, 0.5);
+    expect(late).toMatchObject({ nextRetryDelay: 67_500, details: [{ retryAfterMs: 67_500 }] });
+  });
+
   test.each(['breaker_open', 'bulkhead_full'] as const)('is benign where no provider was asked: %s', (code) => {
     const failure = translate(new DomainFailure(code, 'not now', { retryAfterMs: 5_000 }), 3, 0.5);
     expect(failure).toMatchObject({ category: 'BENIGN', nonRetryable: false, nextRetryDelay: 6_000 });
