@@ -43,7 +43,8 @@ export function guarded<T extends Readonly<Record<string, Activity>>>(activities
 
 /**
  * A domain failure as Temporal's: its code is the type, the table says whether it is retryable, and the next attempt
- * waits as long as the other side asked and up to a quarter more, else exponentially with full jitter (`random` in [0, 1); Temporal adds none).
+ * waits as long as the other side asked and up to a quarter more, else exponentially with full jitter (`random` in
+ * [0, 1); Temporal adds none).
  */
 export function translate(failure: DomainFailure, attemptNumber: number, random: number): ApplicationFailure {
   const retryable = isRetryable(failure.code);

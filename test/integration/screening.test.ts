@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { httpRiskService } from '../../src/adapters/http/risk.ts';
 import { postgresScreening } from '../../src/adapters/postgres/screening.ts';
 import { postgresSloRecords } from '../../src/adapters/postgres/slo-records.ts';
+import { DomainFailure } from '../../src/domain/failures.ts';
 import type { RiskFacts, RiskService } from '../../src/domain/provider-ports.ts';
 import { newPostgresStores } from '../support/postgres-stores.ts';
 import { type TestSandbox, startSandbox } from '../support/sandbox.ts';
@@ -66,6 +67,16 @@ test.each([
   expect(await screening.screen(order.screen)).toEqual(unavailable);
   expect(await order.view()).toMatchObject({ status: 'in_review' });
   expect(told).toEqual(['fell back']);
+});
+
+test('an order comes again where the service is well and only as many as may ask it already', async () => {
+  const order = await newOrder(100);
+  const full = new DomainFailure('bulkhead_full', 'risk: as many calls of the provider run as may');
+  const crowd = screeningBy({ assess: () => Promise.reject(full) });
+  await expect(crowd.screening.screen(order.screen)).rejects.toBe(full);
+  expect(await order.view()).toMatchObject({ status: 'received' });
+  expect(crowd.told).toEqual([]);
+  expect(await screeningBy(risk).screening.screen(order.screen)).toEqual({ verdict: 'approve' });
 });
 
 test('the first verdict stays: once the service is back it is not asked again, and nothing is counted twice', async () => {

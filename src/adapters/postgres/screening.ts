@@ -18,7 +18,7 @@ export interface RiskScreening {
 
 /**
  * Screens by our own rules and, where there is one, by a risk service: the stricter verdict counts. An order whose
- * assessment is not to be had, for whatever reason, waits for a person.
+ * assessment is not to be had, for whatever reason, waits for a person. Throws `bulkhead_full` where as many ask as may.
  */
 export function postgresScreening(db: Database, rules: ScreeningRules, risk?: RiskScreening): Screening {
   return {
@@ -57,6 +57,8 @@ async function assess(db: Database, service: RiskService, step: StepRef): Promis
       deadline: performance.now() + RISK_ANSWERS_WITHIN_MS,
     });
   } catch (error) {
+    // A crowd of our own, over in a moment: no reason to have a person look at the order that came last.
+    if (error instanceof DomainFailure && error.code === 'bulkhead_full') throw error;
     if (error instanceof DomainFailure) return { verdict: 'review', reason: SCREENING_UNAVAILABLE };
     throw error;
   }
