@@ -72,12 +72,16 @@ export function entryOf(
   return { actor, roles, action: operationId, subject: normalized(path), traceId };
 }
 
-/** One spelling for one path (RFC 3986, 6.2.2): what is looked for in the log is found however it was asked for. */
+/**
+ * One spelling for one path (RFC 3986, 6.2.2; ids in small letters): what is looked for in the log is found however it
+ * was asked for, and the record of a decision is known to be of its order.
+ */
 function normalized(path: string): string {
-  return path.replace(/%[0-9a-f]{2}/gi, (escaped) => {
+  const decoded = path.replace(/%[0-9a-f]{2}/gi, (escaped) => {
     const character = String.fromCodePoint(Number.parseInt(escaped.slice(1), 16));
     return /[\w.~!$&'()*+,;=:@-]/.test(character) ? character : escaped.toUpperCase();
   });
+  return decoded.replace(/(?<=\/)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(?=\/|$)/gi, (id) => id.toLowerCase());
 }
 
 /** Who is to mend what is overloaded must see it. */

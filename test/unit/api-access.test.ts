@@ -323,7 +323,9 @@ describe('an audited action', () => {
     const spelled = `%${(orderId.codePointAt(0) ?? 0).toString(16)}${orderId.slice(1)}`;
     expect((await send('POST', `/v1/orders/${spelled}/c%61ncel`, { body: {} })).status).toBe(404);
     expect((await send('POST', `/v1/orders/${spelled}/cancel`, { body: {} })).status).toBe(202);
+    expect((await send('POST', `/v1/orders/${orderId.toUpperCase()}/cancel`, { body: {} })).status).toBe(202);
     await send('PUT', '/v1/stock/A%2fB%41', { body: {}, token: 'read-only' });
-    expect(deps.audited.map(({ subject }) => subject)).toEqual([`/v1/orders/${orderId}/cancel`, '/v1/stock/A%2FBA']);
+    const cancelled = `/v1/orders/${orderId}/cancel`;
+    expect(deps.audited.map(({ subject }) => subject)).toEqual([cancelled, cancelled, '/v1/stock/A%2FBA']);
   });
 });
