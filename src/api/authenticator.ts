@@ -16,7 +16,28 @@ export function createAuthenticator(
   tokens?: TokenVerifier,
   now = () => performance.now(),
 ): Authenticator {
-  const known = new Map<string, { readonly identity: Identity; readonly until: number }>();
+  const known = remembered<Identity>(now);
+  /** Apart, so that whoever guesses drives nobody out. */
+  const refused = remembered<true>(now);
+  const asking = new Map<string, Promise<Identity | undefined>>();
+
+  async function ask(digest: string, token: string): Promise<Identity | undefined> {
+    try {
+      const identity = await keys.find(token);
+      if (identity === undefined) refused.set(digest, true);
+      else known.set(digest, identity);
+      return identity;
+    } finally {
+      asking.delete(digest);
+    }
+  }
+
+  /** Many that come at the same time ask once. */
+  function find(digest: string, token: string): Promise<Identity | undefined> {
+    const asked = asking.get(digest) ?? ask(digest, token);
+    asking.set(digest, asked);
+    return asked;
+  }
 
   return {
     async authenticate(token) {
@@ -27,18 +48,34 @@ export function createAuthenticator(
       }
       // Looked up by what tells nothing of the key, however long a comparison takes.
       const digest = createHash('sha256').update(token).digest('base64');
-      const remembered = known.get(digest);
-      if (remembered !== undefined && remembered.until > now()) return remembered.identity;
-      known.delete(digest);
-      const identity = await keys.find(token);
+      const identity = known.get(digest) ?? (refused.get(digest) === true ? undefined : await find(digest, token));
       if (identity === undefined) {
         throw new DomainFailure('unauthenticated', 'this API key is none of ours, was revoked or has expired');
       }
-      // The oldest goes: a Map keeps the order in which its keys came.
-      const [oldest] = known.keys();
-      if (known.size >= MOST_REMEMBERED && oldest !== undefined) known.delete(oldest);
-      known.set(digest, { identity, until: now() + REMEMBERED_MS });
       return identity;
+    },
+  };
+}
+
+interface Remembered<T> {
+  get(digest: string): T | undefined;
+  set(digest: string, value: T): void;
+}
+
+function remembered<T>(now: () => number): Remembered<T> {
+  const values = new Map<string, { readonly value: T; readonly until: number }>();
+  return {
+    get(digest) {
+      const found = values.get(digest);
+      if (found !== undefined && found.until > now()) return found.value;
+      values.delete(digest);
+      return undefined;
+    },
+    set(digest, value) {
+      // The oldest goes: a Map keeps the order in which its keys came.
+      const [oldest] = values.keys();
+      if (values.size >= MOST_REMEMBERED && oldest !== undefined) values.delete(oldest);
+      values.set(digest, { value, until: now() + REMEMBERED_MS });
     },
   };
 }

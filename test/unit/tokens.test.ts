@@ -5,7 +5,7 @@ import { beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'v
 import { createTokenVerifier } from '../../src/adapters/oidc/tokens.ts';
 import { createAuthenticator } from '../../src/api/authenticator.ts';
 import { readConfig } from '../../src/config.ts';
-import type { DomainFailure, FailureCode } from '../../src/domain/failures.ts';
+import { DomainFailure, type FailureCode } from '../../src/domain/failures.ts';
 import { tokensOf } from '../../src/token-settings.ts';
 
 interface Pair {
@@ -254,6 +254,40 @@ describe('who authenticates', () => {
     expect(await createAuthenticator({ find }, { verify }).authenticate('a.b.c')).toMatchObject({ caller: 'i#ada' });
     const refused = await refusal(createAuthenticator({ find }).authenticate('a.b.c'));
     expect(refused).toEqual(['unauthenticated', expect.not.stringContaining('a.b.c')]);
+  });
+
+  test('asks the store once for many requests with the same key, a refused one too', async () => {
+    let asked = 0;
+    let now = 0;
+    const counted = (key: string) => {
+      asked += 1;
+      return find(key);
+    };
+    const { authenticate } = createAuthenticator({ find: counted }, undefined, () => now);
+    await Promise.all(Array.from({ length: 50 }, () => authenticate('ek_mine')));
+    expect(asked).toBe(1);
+    for (let n = 0; n < 50; n += 1) {
+      expect(await refusal(authenticate('ek_revoked'))).toEqual(['unauthenticated', expect.any(String)]);
+    }
+    expect(asked).toBe(2);
+    // However many are guessed, those that are in use stay known.
+    for (let n = 0; n < 2_000; n += 1) await refusal(authenticate(`ek_guess${n}`));
+    asked = 0;
+    await authenticate('ek_mine');
+    expect(asked).toBe(0);
+    now = 6_000;
+    await refusal(authenticate('ek_revoked'));
+    expect(asked).toBe(1);
+  });
+
+  test('is not kept from asking again by a store that was away', async () => {
+    let isAway = true;
+    const passing = (key: string) =>
+      isAway ? Promise.reject(new DomainFailure('store_unavailable', 'away')) : find(key);
+    const { authenticate } = createAuthenticator({ find: passing });
+    expect(await refusal(authenticate('ek_mine'))).toEqual(['store_unavailable', 'away']);
+    isAway = false;
+    expect(await authenticate('ek_mine')).toMatchObject({ caller: 'key:mine' });
   });
 
   test('asks the store again after a few seconds, so that a revoked key ends', async () => {
