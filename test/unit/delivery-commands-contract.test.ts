@@ -21,9 +21,11 @@ async function realApi() {
   };
 }
 
+const byAdmin = { env: { EVENKEEL_API_KEY: 'admin' } };
+
 test('the API takes every word about consumers, and the commands read its answers', async () => {
   const { asked, url } = await realApi();
-  const ran = (...words: string[]) => runCommand(consumers, [...words, '--url', url]);
+  const ran = (...words: string[]) => runCommand(consumers, [...words, '--url', url], byAdmin);
   expect((await ran()).stdout).toMatch(new RegExp(`^${consumerId} +warehouse .* probing +12 +4 s +1 +http_500$`, 'm'));
   expect((await ran('show', 'warehouse')).stdout).toContain('probing for ');
   expect((await ran('ping', consumerId)).stdout).toMatch(/^(delivered|failed) /);
@@ -43,7 +45,7 @@ test('the API takes every word about consumers, and the commands read its answer
 
 test('the API takes every word about dead letters, and the commands read its answers', async () => {
   const { asked, url } = await realApi();
-  const ran = (...words: string[]) => runCommand(deadLetters, [...words, '--url', url]);
+  const ran = (...words: string[]) => runCommand(deadLetters, [...words, '--url', url], byAdmin);
   const of = ['--consumer', 'warehouse', '--cause', 'http_500', '--type', '*.confirmed.v1', '--order', orderId];
   const filter = [...of, '--since', '2026-01-02T03:04:05Z', '--until', '1m'];
   const wanted = { consumerId, cause: 'http_500', type: '*.confirmed.v1', orderId, since: '2026-01-02T03:04:05.000Z' };

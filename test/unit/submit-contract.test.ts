@@ -18,9 +18,13 @@ async function realApi() {
   return { deps, asked, url };
 }
 
+const byAdmin = { env: { EVENKEEL_API_KEY: 'admin' } };
+
 test('the API takes every sample as it is', async () => {
   const { asked, url } = await realApi();
-  expect(await submitSamples(url, { signal: new AbortController().signal })).toBe(sampleOrders.length);
+  expect(await submitSamples(url, { signal: new AbortController().signal }, { text: 'admin', from: 'the test' })).toBe(
+    sampleOrders.length,
+  );
   expect(asked('intake.accept').map(([, body]) => body)).toEqual(sampleOrders.map((sample) => sample.order));
   expect(asked('catalog.putStock')).toHaveLength(sampleCatalog.length);
 });
@@ -42,7 +46,7 @@ test('the API takes what is made of a CSV file, descriptions that it would refus
   const { deps, asked, url } = await realApi();
   deps.catalog.findStock = () => Promise.resolve(undefined);
   const report = join(folder, 'report.csv');
-  const { code, stdout } = await runCommand(submit, [file, '--catalog', '--url', url, '--report', report]);
+  const { code, stdout } = await runCommand(submit, [file, '--catalog', '--url', url, '--report', report], byAdmin);
   expect(stdout).toContain('orders accepted: 2 new');
   expect(stdout).toContain('the catalogue does not take this StockCode');
   expect(code).toBe(0);
@@ -55,12 +59,16 @@ test('the API takes what is made of a CSV file, descriptions that it would refus
 
 test('orders and order read what the API answers', async () => {
   const { deps, asked, url } = await realApi();
-  const list = await runCommand(orders, ['--attention', '--status', 'confirmed', '--limit', '1', '--url', url]);
+  const list = await runCommand(
+    orders,
+    ['--attention', '--status', 'confirmed', '--limit', '1', '--url', url],
+    byAdmin,
+  );
   expect(list.stdout).toContain(orderId);
   expect(asked('views.list')).toEqual([
     ['views.list', { attention: true, status: 'confirmed', limit: 1, cursor: undefined, customerId: undefined }],
   ]);
-  expect((await runCommand(order, [orderId, '--url', url])).stdout).toContain(`Order      ${orderId}`);
+  expect((await runCommand(order, [orderId, '--url', url], byAdmin)).stdout).toContain(`Order      ${orderId}`);
 
   deps.views.list = () => Promise.reject(new DomainFailure('invalid_input', 'this cursor is none of ours'));
   await expect(runCommand(orders, ['--url', url])).rejects.toThrow('this cursor is none of ours');
