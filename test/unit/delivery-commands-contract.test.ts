@@ -39,7 +39,7 @@ test('the API takes every word about consumers, and the commands read its answer
     expect.objectContaining({ state: 'enabled' }),
   ]);
   const target = ['--url', 'https://shop.example/hooks', '--filter', '{"data":{"currency":"GBP"}}'];
-  const added = await runCommand(consumers, ['add', '--name', 'n', '--types', '*', ...target, '--api', url]);
+  const added = await runCommand(consumers, ['add', '--name', 'n', '--types', '*', ...target, '--api', url], byAdmin);
   expect(added.stdout).toContain(`secret  ${secret}\n`);
 });
 
@@ -71,7 +71,8 @@ test('the API looks at corrected data, and the command says what is wrong with t
   const folder = mkdtempSync(join(tmpdir(), 'evenkeel-edit-'));
   onTestFinished(() => rmSync(folder, { recursive: true }));
   const file = join(folder, 'data.json');
-  const edit = () => runCommand(deadLetters, ['edit', letterId, '--data', file, '--reason', 'x', '--url', url]);
+  const edit = () =>
+    runCommand(deadLetters, ['edit', letterId, '--data', file, '--reason', 'x', '--url', url], byAdmin);
   writeFileSync(file, '{"totalMinor": "a lot", "currency": "GBP"}');
   await expect(edit()).rejects.toThrow('/data/totalMinor');
   expect(asked('deadLetters.edit')).toEqual([]);

@@ -71,5 +71,5 @@ test('orders and order read what the API answers', async () => {
   expect((await runCommand(order, [orderId, '--url', url], byAdmin)).stdout).toContain(`Order      ${orderId}`);
 
   deps.views.list = () => Promise.reject(new DomainFailure('invalid_input', 'this cursor is none of ours'));
-  await expect(runCommand(orders, ['--url', url])).rejects.toThrow('this cursor is none of ours');
+  await expect(runCommand(orders, ['--url', url], byAdmin)).rejects.toThrow('this cursor is none of ours');
 });
