@@ -11,6 +11,9 @@ export const resilienceMigration = {
 };
 
 const resilience = `
+-- In the order in which a step takes them, and before anything else: else each would wait for what the other has.
+lock table orders, decisions, events, payment_entries in access exclusive mode;
+
 create table api_keys (
   id text collate "C" primary key,
   name text not null,
@@ -99,10 +102,13 @@ create table payment_routes (
   attempts text[] not null,
   -- Nothing was sent, or the provider was asked after the longest attempt and knows nothing of the key.
   cleared_at timestamptz(3),
+  -- Something was sent, and may have its effect however late; null once nobody looks any more.
+  look_again_at timestamptz(3),
   primary key (key, provider)
 );
 -- No key is with two of them.
 create unique index payment_routes_at_one on payment_routes (key) where cleared_at is null;
+create index payment_routes_doubtful on payment_routes (look_again_at) where look_again_at is not null;
 
 -- The last rates that the carrier quoted, for when it does not answer.
 create table shipping_rates (
