@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { postgresAuditLog } from '../../src/adapters/postgres/audit-log.ts';
 import { postgresCatalog } from '../../src/adapters/postgres/catalog.ts';
 import { connect, type Database } from '../../src/adapters/postgres/database.ts';
 import { postgresInbox } from '../../src/adapters/postgres/inbox.ts';
@@ -9,6 +10,7 @@ import { postgresRequests } from '../../src/adapters/postgres/requests.ts';
 import { postgresStock } from '../../src/adapters/postgres/stock.ts';
 import { postgresViews } from '../../src/adapters/postgres/views.ts';
 import type { OrderView } from '../../src/domain/order-ports.ts';
+import type { RecordedDecision } from '../../src/domain/step-ports.ts';
 import { type StepName, stepKey } from '../../src/domain/steps.ts';
 import { currentTraceparent } from '../../src/telemetry/trace-context.ts';
 import { type TestDatabase, testDatabase } from '../support/postgres.ts';
@@ -38,6 +40,7 @@ function overStores(stores: Database) {
     requests: postgresRequests(stores),
     catalog: postgresCatalog(stores),
     inbox: postgresInbox(stores),
+    auditLog: postgresAuditLog(stores),
     readiness: [{ name: 'postgres', check: () => stores.ping() }],
   };
 }
@@ -141,13 +144,24 @@ test('a decision is recorded once it is open, and refused once it is stale', asy
   const { id } = (await submit(send, await article(send))).json as OrderView;
   const body = { attentionId: 'a-1', action: 'retry', reason: 'it is back', actor: 'Grace' };
   const decide = (changes: object = {}) =>
-    send('POST', `/v1/orders/${id}/decisions`, { body: { ...body, ...changes } });
+    send('POST', `/v1/orders/${id.toUpperCase()}/decisions`, { body: { ...body, ...changes } });
   expect(documented('decideOrder', await decide())).toMatchObject(problem(409, 'attention_stale'));
   const attention = { attentionId: 'a-1', step: 'reserve', reason: 'x', allowed: ['retry'] } as const;
   await postgresOrders(db).openAttention({ ...step(id, 'open_attention'), ...attention });
   expect((await decide({ action: 'skip' })).json).toMatchObject(problem(409, 'decision_not_allowed'));
   const { decisionId } = documented('decideOrder', await decide()) as { decisionId: string };
-  expect(deps.calls).toContainEqual(['workflows.decide', id, { attentionId: 'a-1', decisionId, action: 'retry' }]);
+  const decided = deps.calls.find(([name]) => name === 'workflows.decide');
+  expect(decided).toEqual([
+    'workflows.decide',
+    id,
+    { attentionId: 'a-1', decisionId, action: 'retry', auditId: expect.any(String) },
+  ]);
+  // As the workflow does: by its record it is known to be of this order, however that was spelled.
+  const [, , told] = decided as [string, string, Omit<RecordedDecision, 'orderId'>];
+  await postgresOrders(db).checkDecision({ orderId: id, ...told });
+  await expect(postgresOrders(db).checkDecision({ orderId: randomUUID(), ...told })).rejects.toMatchObject({
+    code: 'decision_not_allowed',
+  });
 });
 
 test('pages follow each other without a gap or a repeat', async () => {
