@@ -86,7 +86,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     observer: breakerMetrics(metrics, log),
   });
   const providers = createProviders(config, db, instruments, (name) => breakers.guard(name));
-  const { gateway, carrier } = providers;
+  const { gateway, carrier, routes } = providers;
   const payments = recordedPayments(journal, gateway);
   const shipping = recordedShipping(journal, carrier);
   const outstanding = postgresOutstanding(db);
@@ -105,6 +105,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     workflows,
     journal,
     gateway,
+    routes,
     carrier,
     payments,
     shipping,

@@ -81,8 +81,10 @@ export function createProviders(
     };
   };
 
+  const routes = postgresPaymentRoutes(db, LONGEST_ATTEMPT_MS);
   return {
-    gateway: failoverGateway([first, ...others], postgresPaymentRoutes(db, LONGEST_ATTEMPT_MS), observer),
+    gateway: failoverGateway([first, ...others], routes, observer),
+    routes: others.length === 0 ? undefined : routes,
     carrier,
     quotes: { quote: guardedCall(guard('quotes'), (...args: Parameters<Quotes['quote']>) => quotes.quote(...args)) },
     risk: config.RISK_URL === undefined ? undefined : riskAt(config.RISK_URL),

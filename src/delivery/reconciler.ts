@@ -6,6 +6,7 @@ import type {
   Carrier,
   EffectJournal,
   PaymentGateway,
+  PaymentRoutes,
   Payments,
   Shipping,
   StrayEffect,
@@ -23,6 +24,8 @@ export interface ReconcileDeps {
   readonly carrier: Carrier;
   readonly payments: Payments;
   readonly shipping: Shipping;
+  /** Absent where there is one payment gateway alone. */
+  readonly routes?: Pick<PaymentRoutes, 'doubtful'> | undefined;
   readonly log: Log;
 }
 
@@ -66,6 +69,9 @@ export async function reconcile(
   const resolved = await count(unknown, (effect, bounded) => resolveUnknown(deps, effect, bounded));
   const strays = await deps.journal.strays(BATCH);
   const undone = await count(strays, (stray, bounded) => takeBack(deps, stray, bounded));
+  // Asked for what the answer tells on the way: that two gateways had an effect.
+  const doubtful = (await deps.routes?.doubtful(BATCH)) ?? [];
+  await count(doubtful, async ({ key }, bounded) => (await deps.gateway.lookup(key, bounded)) !== undefined);
   return { looked: idle.length, flagged, resolved, undone };
 }
 

@@ -99,6 +99,11 @@ export interface PaymentRoutes {
    * was never requested.
    */
   suspect(key: string, ownerOf: (id: string | undefined) => string): Promise<string | undefined>;
+  /**
+   * Keys of which a provider knew nothing after something was sent there, for it may do it late all the same: due a
+   * minute after that, then after twice as long each time, for a day. Each look counts as done.
+   */
+  doubtful(limit: number): Promise<readonly { readonly orderId: string; readonly key: string }[]>;
 }
 
 export interface ShipmentRequest {

@@ -34,7 +34,7 @@ export function gatewayName(baseUrl: string): string {
  */
 export function failoverGateway(
   gateways: readonly [NamedGateway, ...NamedGateway[]],
-  routes: PaymentRoutes,
+  routes: Omit<PaymentRoutes, 'doubtful'>,
   observer: FailoverObserver = {},
 ): PaymentGateway {
   const [[firstName, firstGateway], ...others] = gateways;

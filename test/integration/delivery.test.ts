@@ -9,6 +9,7 @@ import type { UpkeepDeps } from '../../src/delivery/upkeep.ts';
 import { DomainFailure } from '../../src/domain/failures.ts';
 import type { OrderWorkflows } from '../../src/domain/order-ports.ts';
 import { recordedPayments, recordedShipping } from '../../src/domain/provider-effects.ts';
+import type { PaymentGateway } from '../../src/domain/provider-ports.ts';
 import { newPostgresStores } from '../support/postgres-stores.ts';
 import { type TestSandbox, startSandbox } from '../support/sandbox.ts';
 import { type Shop, shopOf, times } from '../support/store-conformance/shop.ts';
@@ -221,6 +222,21 @@ test('a gateway that hangs holds up neither the round nor the carrier', async ()
   expect(await reconcile(deps, settings, { signal: never })).toMatchObject({ resolved: 1 });
   expect(performance.now() - began).toBeLessThan(10_000);
   expect((await shop.view(orderId)).fulfillments[0]?.status).toBe('booked');
+});
+
+test('a key that another gateway took over is asked for again, and one that cannot be holds up no other', async () => {
+  const asked: string[] = [];
+  const gateway: Partial<PaymentGateway> = {
+    async lookup(key) {
+      asked.push(key);
+      return key === 'first' ? Promise.reject(new Error('away')) : undefined;
+    },
+  };
+  const keys = ['first', 'second'].map((key) => ({ orderId: 'of both', key }));
+  const routes = { doubtful: () => Promise.resolve(keys) };
+  const settings = { ...bounds, idleMs: 3_600_000, standstillMs: 3_600_000, unknownMs: 3_600_000 };
+  await reconcile({ ...deps, gateway: { ...deps.gateway, ...gateway }, routes }, settings, soon());
+  expect(asked).toEqual(expect.arrayContaining(['first', 'second']));
 });
 
 test('an authorization that lands after its undo gave up is voided by the reconciler', async () => {

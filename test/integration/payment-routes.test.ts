@@ -9,6 +9,7 @@ import { freePort } from '../../src/embedded/ports.ts';
 import { failoverGateway } from '../../src/resilience/payment-failover.ts';
 import { newPostgresStores } from '../support/postgres-stores.ts';
 import { type TestSandbox, sandboxClient, startSandbox } from '../support/sandbox.ts';
+import { waitFor } from '../support/wait.ts';
 import { shopOf } from '../support/store-conformance/shop.ts';
 
 let stores: Awaited<ReturnType<typeof newPostgresStores>>;
@@ -33,6 +34,14 @@ async function newOrder() {
 const passTime = (key: string) =>
   stores.db.transaction((trx) =>
     sql`update payment_routes set sent_at = sent_at - interval '15.001 seconds' where key = ${key}`.execute(trx),
+  );
+
+const doubtful = async (key: string) => (await routes().doubtful(100)).filter((one) => one.key === key);
+/** As if it had been cleared, and last looked at, that much earlier. */
+const aMomentBefore = (key: string, minutes: number) =>
+  stores.db.transaction((trx) =>
+    sql`update payment_routes set cleared_at = cleared_at - ${minutes} * interval '1 minute',
+      look_again_at = look_again_at - ${minutes} * interval '1 minute' where key = ${key}`.execute(trx),
   );
 
 describe('a key', () => {
@@ -118,9 +127,12 @@ describe('with two gateways over HTTP', () => {
         ['two', two],
       ],
       routes(),
-      { movedOn: ({ key }) => told.push(key) },
+      {
+        movedOn: ({ key }) => told.push(key),
+        contradiction: ({ providers }) => told.push(providers.join(', ')),
+      },
     );
-    return { payments: recordedPayments(stores.stores.effects, gateway), told };
+    return { payments: recordedPayments(stores.stores.effects, gateway), told, gateway };
   }
 
   async function charges(orderId: string) {
@@ -150,6 +162,34 @@ describe('with two gateways over HTTP', () => {
     const { payments: back } = payments();
     expect(await back.undoAuthorize(undo, attempt())).toEqual({ outcome: 'undone' });
     expect(await charges(orderId)).toEqual({ first: [], second: ['authorization', 'void'] });
+  });
+
+  test('an effect that lands at the first after the second took over is found, and told', async () => {
+    const { orderId, key } = await newOrder();
+    const { payments: paid, told, gateway } = payments();
+    await sandbox.addFault({
+      dependency: 'payments',
+      operation: 'authorize',
+      kind: 'delay_effect',
+      latencyMs: 1_000,
+      count: 1,
+    });
+    await expect(paid.authorize({ orderId, key }, attempt(300))).rejects.toMatchObject({ code: 'provider_timeout' });
+    await passTime(key);
+    await paid.authorize({ orderId, key }, attempt());
+    expect(await doubtful(key)).toEqual([]);
+    await waitFor('it landed', async () => (await charges(orderId)).first.length > 0);
+    for (const minutes of [1, 2, 4]) {
+      expect(await doubtful(key)).toEqual([]);
+      await aMomentBefore(key, minutes);
+      expect(await doubtful(key)).toEqual([{ orderId, key }]);
+    }
+    await gateway.lookup(key, attempt());
+    expect(told).toEqual([key, 'one, two']);
+    await aMomentBefore(key, 24 * 60);
+    expect(await doubtful(key)).toEqual([{ orderId, key }]);
+    await aMomentBefore(key, 24 * 60);
+    expect(await doubtful(key)).toEqual([]);
   });
 
   test('what the first did and could not tell is found there, and not done again', async () => {

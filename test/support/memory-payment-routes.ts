@@ -64,5 +64,6 @@ export function memoryPaymentRoutes(nowMs: () => number, longestAttemptMs: numbe
       if (rowsOf(key).length === 0) open(key, provider).attempts = ['unknown'];
       return provider;
     },
+    doubtful: () => Promise.resolve([]),
   };
 }

@@ -43,7 +43,8 @@ export function postgresPaymentRoutes(db: Database, longestAttemptMs: number): P
     clear: (key, { provider, attempts }) =>
       db.read(async (queries) => {
         await sql`
-          update payment_routes set attempts = '{}', cleared_at = clock_timestamp()
+          update payment_routes set attempts = '{}', cleared_at = clock_timestamp(),
+            look_again_at = clock_timestamp() + interval '1 minute'
           where key = ${key} and provider = ${provider} and cleared_at is null
             and attempts = ${attempts}::text[]`.execute(queries);
       }),
@@ -63,6 +64,18 @@ export function postgresPaymentRoutes(db: Database, longestAttemptMs: number): P
             and not exists (select from payment_routes where key = ${key})
           on conflict do nothing`.execute(queries);
         return provider;
+      }),
+
+    doubtful: (limit) =>
+      db.read(async (queries) => {
+        const { rows } = await sql<{ orderId: string; key: string }>`
+          update payment_routes set look_again_at = case when cleared_at > clock_timestamp() - interval '1 day'
+            then clock_timestamp() + (clock_timestamp() - cleared_at) end
+          where (key, provider) in (
+            select key, provider from payment_routes where look_again_at <= clock_timestamp()
+            order by look_again_at limit ${limit} for update skip locked)
+          returning order_id as "orderId", key`.execute(queries);
+        return rows;
       }),
   };
 }
@@ -94,6 +107,6 @@ async function join(
     insert into payment_routes (key, provider, order_id, attempts)
     values (${key}, ${provider}, ${orderId}, array[${attempt}::text])
     on conflict (key, provider) do update set attempts = excluded.attempts, sent_at = clock_timestamp(),
-      cleared_at = null`.execute(trx);
+      cleared_at = null, look_again_at = null`.execute(trx);
   return { provider, isNew: untried !== undefined };
 }

@@ -62,6 +62,7 @@ export interface ResilienceTables {
     sent_at: Generated<Date>;
     attempts: string[];
     cleared_at: Date | null;
+    look_again_at: Date | null;
   };
   shipping_rates: {
     country: string;
