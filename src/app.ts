@@ -87,6 +87,7 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
   });
   const providers = createProviders(config, db, instruments, (name) => breakers.guard(name));
   const { gateway, carrier, routes } = providers;
+  const shippingRates = postgresShippingRates(db);
   const payments = recordedPayments(journal, gateway);
   const shipping = recordedShipping(journal, carrier);
   const outstanding = postgresOutstanding(db);
@@ -142,11 +143,13 @@ export function createApp(config: WiredConfig, temporal: Temporal, instruments: 
     db,
     apiKeys: postgresApiKeys(db),
     backlogs: postgresBacklogs(db),
+    requireKnownGateways: () => providers.requireKnownGateways(),
     breakers,
     breakerStore: postgresBreakers(db),
     erasures: postgresErasure(db, customerHashes(keyRingOf(config))),
     rates: postgresRates(db),
-    shippingQuotes: rememberedQuotes(providers.quotes, postgresShippingRates(db), () =>
+    shippingRates,
+    shippingQuotes: rememberedQuotes(providers.quotes, shippingRates, () =>
       metrics.count('fallbacks', { fallback: 'last_known_quote' }),
     ),
     auditLog: postgresAuditLog(db),

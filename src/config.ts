@@ -180,7 +180,7 @@ const schema = z.object({
     .describe('Order messages under way at a time, per API process'),
   EVENKEEL_MAX_CONCURRENT_STEPS: positive.default(50).describe('Steps that a worker runs at a time'),
   EVENKEEL_PROVIDER_CONCURRENCY: positive
-    .default(16)
+    .default(20)
     .describe(
       'Calls of one provider that a process runs at a time; fewer than the steps, so that one that hangs leaves room',
     ),
@@ -217,7 +217,7 @@ const schema = z.object({
     .describe('Requests of one caller a second, over all API processes'),
   EVENKEEL_RATE_LIMIT_BURST: positive.default(1_000).describe('Requests that a caller may have saved up'),
   EVENKEEL_SHED_AGE_MS: positive
-    .default(2_000)
+    .default(1_000)
     .describe('Orders that wait longer than this for their turn make the API refuse new ones until they do not'),
   EVENKEEL_DRAIN_MS: positive
     .default(25_000)

@@ -5,7 +5,7 @@ import { httpQuotes } from './adapters/http/quotes.ts';
 import { httpRiskService } from './adapters/http/risk.ts';
 import type { Database } from './adapters/postgres/database.ts';
 import { postgresPaymentRoutes } from './adapters/postgres/payment-routes.ts';
-import type { WiredConfig } from './config.ts';
+import { ConfigError, type WiredConfig } from './config.ts';
 import type { BreakerName } from './domain/breakers.ts';
 import { LONGEST_ATTEMPT_MS, type PaymentGateway, type Quotes, type RiskService } from './domain/provider-ports.ts';
 import type { Instruments } from './instruments.ts';
@@ -85,6 +85,17 @@ export function createProviders(
   return {
     gateway: failoverGateway([first, ...others], routes, observer),
     routes: others.length === 0 ? undefined : routes,
+    /**
+     * Throws `ConfigError` while payments of open orders are with a gateway that the settings name no more: it alone
+     * can capture, void and refund them, and another would be asked for the same money.
+     */
+    async requireKnownGateways(): Promise<void> {
+      const strangers = await routes.strangers([first, ...others].map(([name]) => name));
+      if (strangers.length === 0) return;
+      throw new ConfigError(
+        `payments of open orders are with ${strangers.join(', ')}: name it in PAYMENT_GATEWAY_FALLBACK_URLS until these orders are at their end.`,
+      );
+    },
     carrier,
     quotes: { quote: guardedCall(guard('quotes'), (...args: Parameters<Quotes['quote']>) => quotes.quote(...args)) },
     risk: config.RISK_URL === undefined ? undefined : riskAt(config.RISK_URL),

@@ -10,6 +10,7 @@ import { listen } from './api/server.ts';
 import type { App } from './app.ts';
 import { createAdmission } from './delivery/admission.ts';
 import { createOutage } from './delivery/outage.ts';
+import { RATE_LASTS_MS } from './domain/shipping-quotes.ts';
 import { createRateLimits } from './resilience/rates.ts';
 import { sweepDelivery } from './delivery/delivery-sweep.ts';
 import { runOrderIntake } from './delivery/order-intake.ts';
@@ -119,7 +120,9 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     ),
     takeOrders(app, signal),
     admission.run(signal),
-    repeat('prune of rates', PRUNE_EVERY_MS, { signal, log }, () => app.rates.prune(rate)),
+    repeat('prune of rates', PRUNE_EVERY_MS, { signal, log }, () =>
+      Promise.all([app.rates.prune(rate), app.shippingRates.prune(RATE_LASTS_MS)]),
+    ),
     // The schedule does the same; this round is for when Temporal or every worker is away.
     repeat('reconcile', UPKEEP_EVERY_MS, { signal, log }, () => reconcile(upkeepDeps, upkeepSettings, { signal })),
   ]);

@@ -2,6 +2,7 @@ import { type Temporal, connectTemporal } from './adapters/temporal/connection.t
 import { serveMetrics } from './api/metrics-server.ts';
 import { type App, createApp } from './app.ts';
 import type { Config, WiredConfig } from './config.ts';
+import { DomainFailure } from './domain/failures.ts';
 import { createOutage } from './delivery/outage.ts';
 import { type Role, createInstruments } from './instruments.ts';
 import { runBreakerSync } from './resilience/breaker-sync.ts';
@@ -29,6 +30,7 @@ export async function withApp<T>(
     const temporal = await connectTemporal(config, role === 'api' ? 'client' : 'worker', client);
     const app = createApp(config, temporal, instruments);
     try {
+      await requireGateways(app);
       processMetrics(metrics, { version, pool: () => app.db.pool() });
       certificateMetrics(metrics, {
         temporal: () => temporalCertificateEnd(temporal),
@@ -53,6 +55,16 @@ export async function withApp<T>(
     }
   } finally {
     await tracing.stop();
+  }
+}
+
+/** Where the store is away it cannot be told; then nothing can be asked of a gateway either. */
+async function requireGateways({ requireKnownGateways, log }: App): Promise<void> {
+  try {
+    await requireKnownGateways();
+  } catch (error) {
+    if (!(error instanceof DomainFailure)) throw error;
+    log.warn({ err: error }, 'not known whether payments are with a gateway that the settings do not name');
   }
 }
 

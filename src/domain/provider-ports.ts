@@ -104,6 +104,8 @@ export interface PaymentRoutes {
    * minute after that, then after twice as long each time, for a day. Each look counts as done.
    */
   doubtful(limit: number): Promise<readonly { readonly orderId: string; readonly key: string }[]>;
+  /** Providers, none of `providers`, that payments of orders not at their end are with. */
+  strangers(providers: readonly string[]): Promise<readonly string[]>;
 }
 
 export interface ShipmentRequest {

@@ -21,6 +21,8 @@ export interface ShippingRates {
   remember(key: RateKey, amountMinor: number): Promise<Rate>;
   /** Undefined if there is none, or none that is younger than `olderThanMs`. */
   lastKnown(key: RateKey, olderThanMs: number): Promise<Rate | undefined>;
+  /** Forgets what is older. */
+  prune(olderThanMs: number): Promise<void>;
 }
 
 export interface ShippingQuote extends Rate {
@@ -38,7 +40,7 @@ export interface ShippingQuotes {
 }
 
 /** A rate that is older says nothing about what the carrier would ask for now. */
-const RATE_LASTS_MS = 30 * 24 * 3_600_000;
+export const RATE_LASTS_MS = 30 * 24 * 3_600_000;
 /** Where the carrier did not say when to ask again. */
 const ASK_AGAIN_MS = 10_000;
 

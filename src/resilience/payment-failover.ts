@@ -34,7 +34,7 @@ export function gatewayName(baseUrl: string): string {
  */
 export function failoverGateway(
   gateways: readonly [NamedGateway, ...NamedGateway[]],
-  routes: Omit<PaymentRoutes, 'doubtful'>,
+  routes: Omit<PaymentRoutes, 'doubtful' | 'strangers'>,
   observer: FailoverObserver = {},
 ): PaymentGateway {
   const [[firstName, firstGateway], ...others] = gateways;

@@ -236,3 +236,12 @@ describe('with two gateways over HTTP', () => {
     expect([...first, ...other]).toEqual(['authorization']);
   });
 });
+
+test('a gateway that payments of open orders are with is named while nobody knows it', async () => {
+  const { key, orderId } = await newOrder();
+  await routes().open(key, orderId, ['gone', 'one']);
+  expect(await routes().strangers(both)).toEqual(['gone']);
+  expect(await routes().strangers(['gone', ...both])).toEqual([]);
+  await stores.stores.orders.finish({ orderId, key: `order-${orderId}:finish:1`, status: 'rejected', reason: 'x' });
+  expect(await routes().strangers(both)).toEqual([]);
+});

@@ -96,3 +96,14 @@ test('where the carrier does not go is said so, and not remembered', async () =>
     errors: [{ pointer: '/country' }],
   });
 });
+
+test('what is too old to be told is forgotten, and nothing else', async () => {
+  await ask();
+  const kept = async () =>
+    (await stores.db.read((queries) => queries.selectFrom('shipping_rates').selectAll().execute())).length;
+  await postgresShippingRates(stores.db).prune(60_000);
+  expect(await kept()).toBe(1);
+  await age('2 minutes');
+  await postgresShippingRates(stores.db).prune(60_000);
+  expect(await kept()).toBe(0);
+});

@@ -65,5 +65,6 @@ export function memoryPaymentRoutes(nowMs: () => number, longestAttemptMs: numbe
       return provider;
     },
     doubtful: () => Promise.resolve([]),
+    strangers: () => Promise.resolve([]),
   };
 }

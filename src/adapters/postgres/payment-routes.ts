@@ -77,6 +77,14 @@ export function postgresPaymentRoutes(db: Database, longestAttemptMs: number): P
           returning order_id as "orderId", key`.execute(queries);
         return rows;
       }),
+    strangers: (providers) =>
+      db.read(async (queries) => {
+        const { rows } = await sql<{ provider: string }>`
+          select distinct r.provider from payment_routes r join orders o on o.id = r.order_id
+          where r.cleared_at is null and o.finished_at is null and r.provider <> all(${[...providers]})
+          order by r.provider`.execute(queries);
+        return rows.map(({ provider }) => provider);
+      }),
   };
 }
 

@@ -29,6 +29,10 @@ export function postgresShippingRates(db: Database): ShippingRates {
             and quoted_at > ${ago(olderThanMs)}`.execute(queries);
         return rows[0] && rateOf(rows[0]);
       }),
+    prune: (olderThanMs) =>
+      db.read(async (queries) => {
+        await sql`delete from shipping_rates where quoted_at <= ${ago(olderThanMs)}`.execute(queries);
+      }),
   };
 }
 
