@@ -121,8 +121,9 @@ test('a workflow that is gone is flagged, once; one that waits for the carrier o
 });
 
 /** The undo comes while the step is on its way, looks twice, finds nothing, and the order ends. */
-const lateness = { kind: 'delay_effect', latencyMs: 300, count: 1 } as const;
-const tooLate = (ms = 50) => ({ signal: AbortSignal.timeout(ms) });
+const lateness = { kind: 'delay_effect', latencyMs: 2_000, count: 1 } as const;
+/** Time enough to be sent, on a busy machine too, and not for what comes late. */
+const tooLate = () => ({ signal: AbortSignal.timeout(500) });
 
 const everything = { ...bounds, idleMs: 0, standstillMs: 0, unknownMs: 60_000 };
 const attentionIds = async (id: string) => (await shop.view(id)).attentions.map((attention) => attention.id);
@@ -214,8 +215,7 @@ test('a gateway that hangs holds up neither the round nor the carrier', async ()
   const { orderId, fulfillmentId } = await shop.confirmed([{ sku: await shop.sku(), quantity: 1 }]);
   const book = { ...shop.step(orderId, 'book', fulfillmentId), fulfillmentId };
   await sandbox.addFault({ dependency: 'carrier', operation: 'book', kind: 'timeout_after_effect', count: 1 });
-  // Time enough to be sent, before an answer that never comes.
-  await expect(deps.shipping.book(book, tooLate(1_000))).rejects.toThrow('no answer');
+  await expect(deps.shipping.book(book, tooLate())).rejects.toThrow('no answer');
   await waitFor('it lands', async () => (await sandbox.ledger({ orderId })).length === 1);
   await sandbox.addFault({ dependency: 'payments', operation: 'lookup', kind: 'timeout' });
   const settings = { ...bounds, idleMs: 60_000, standstillMs: 60_000, unknownMs: 0, itemMs: 300 };
