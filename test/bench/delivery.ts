@@ -73,6 +73,7 @@ async function start(): Promise<Running> {
     EVENKEEL_DATA_DIR: join(folder, 'data'),
     EVENKEEL_HTTP_PORT: String(port),
     EVENKEEL_METRICS_PORT: '0',
+    EVENKEEL_SHED_AGE_MS: '600000',
     EVENKEEL_TEMPORAL_PORT: String(await freePort()),
     EVENKEEL_TEMPORAL_UI_PORT: String(await freePort()),
   });

@@ -94,6 +94,7 @@ async function open(variant: Variant): Promise<Shop> {
     CARRIER_CALLBACK_SECRET: callbackSecret,
     EVENKEEL_HTTP_PORT: String(port),
     EVENKEEL_METRICS_PORT: '0',
+    EVENKEEL_SHED_AGE_MS: '600000',
     EVENKEEL_WEBHOOK_NETWORKS: '127.0.0.0/8',
     EVENKEEL_REVIEW_ORDERS_PER_HOUR: '1000000',
     ...(variant === 'bare' ? { NODE_OPTIONS: `--import ${import.meta.resolve('./bare/hook.ts')}` } : {}),
