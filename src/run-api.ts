@@ -6,7 +6,10 @@ import type { PayloadPort } from './api/codec.ts';
 import { createAuthenticator } from './api/authenticator.ts';
 import { idempotencyOf } from './api/idempotency.ts';
 import { parseOrder } from './api/order-body.ts';
+import type { ReadinessCheck } from './api/deps.ts';
+import { readinessOf } from './api/readiness.ts';
 import { listen } from './api/server.ts';
+import type { RunningApp } from './with-app.ts';
 import type { App } from './app.ts';
 import { createAdmission } from './delivery/admission.ts';
 import { createOutage } from './delivery/outage.ts';
@@ -34,7 +37,7 @@ const PRUNE_EVERY_MS = 10 * 60_000;
 const UPKEEP_EVERY_MS = 60_000;
 
 /** Serves the API and its share of the upkeep until `signal` fires; then lets what is in flight finish. */
-export async function startApi(app: App, signal: AbortSignal): Promise<{ url: string; stopped: Promise<void> }> {
+export async function startApi(app: RunningApp, signal: AbortSignal): Promise<{ url: string; stopped: Promise<void> }> {
   const { broker, config, db, handover, instruments, log, slo, temporal, upkeepDeps, upkeepSettings } = app;
   const { objectives, sla } = await loadObjectives(config.EVENKEEL_SLO_DIR);
   const requests = createRequestCounter(slo, log);
@@ -54,6 +57,13 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     },
     { shedAgeMs: config.EVENKEEL_SHED_AGE_MS },
   );
+  const readiness: readonly ReadinessCheck[] = [
+    { name: 'postgres', check: () => db.ping() },
+    { name: 'temporal', optional: true, check: (bound) => pingTemporal(temporal, bound) },
+    { name: 'overload', optional: true, check: () => admission.check() },
+    ...(broker === undefined ? [] : [{ name: 'rabbitmq', optional: true, check: () => broker.check() }]),
+  ];
+  app.tellReadiness(() => readinessOf({ readiness, draining: signal, log }));
   const api = createApi({
     authenticator: createAuthenticator(app.apiKeys, tokensOf(config)),
     auditLog: app.auditLog,
@@ -81,12 +91,7 @@ export async function startApi(app: App, signal: AbortSignal): Promise<{ url: st
     sender: app.sender,
     webhookNetworks: config.EVENKEEL_WEBHOOK_NETWORKS,
     hasBroker: app.broker !== undefined,
-    readiness: [
-      { name: 'postgres', check: () => db.ping() },
-      { name: 'temporal', optional: true, check: (bound) => pingTemporal(temporal, bound) },
-      { name: 'overload', optional: true, check: () => admission.check() },
-      ...(broker === undefined ? [] : [{ name: 'rabbitmq', optional: true, check: () => broker.check() }]),
-    ],
+    readiness,
     carrierSecret: config.CARRIER_CALLBACK_SECRET,
     slo,
     sloHistory: app.sloHistory,

@@ -1,4 +1,5 @@
 import { type Temporal, connectTemporal } from './adapters/temporal/connection.ts';
+import type { Readiness } from './api/readiness.ts';
 import { serveMetrics } from './api/metrics-server.ts';
 import { type App, createApp } from './app.ts';
 import type { Config, WiredConfig } from './config.ts';
@@ -17,12 +18,18 @@ export function sdkMetricsOf({ EVENKEEL_METRICS_HOST: host, EVENKEEL_SDK_METRICS
   return port === 0 ? {} : { sdkMetrics: `${host.includes(':') ? `[${host}]` : host}:${port}` };
 }
 
+export type RunningApp = App & {
+  readonly metricsUrl: string;
+  /** From now on operations are told of it, beside the metrics. */
+  tellReadiness(readiness: () => Promise<Readiness>): void;
+};
+
 /** Wires a process, serves its metrics while `work` runs, and closes everything after it, whatever came of it. */
 export async function withApp<T>(
   config: WiredConfig,
   log: Log,
   role: Role,
-  work: (app: App & { readonly metricsUrl: string }) => Promise<T>,
+  work: (app: RunningApp) => Promise<T>,
 ): Promise<T> {
   const instruments = createInstruments(config, log, role);
   const { client, metrics, tracing, version } = instruments;
@@ -39,12 +46,17 @@ export async function withApp<T>(
       });
       if (role !== 'worker') readRecords(app);
       const address = { host: config.EVENKEEL_METRICS_HOST, port: config.EVENKEEL_METRICS_PORT };
-      const served = await serveMetrics([metrics], address, log);
+      let readiness: (() => Promise<Readiness>) | undefined;
+      const served = await serveMetrics([metrics], address, log, () => readiness?.());
       const over = new AbortController();
       const outage = createOutage('breakers of the fleet', log);
       const inTouch = runBreakerSync(app.breakers, app.breakerStore, outage, over.signal);
       try {
-        return await work({ ...app, metricsUrl: `${served.url}/metrics` });
+        return await work({
+          ...app,
+          metricsUrl: `${served.url}/metrics`,
+          tellReadiness: (now) => (readiness = now),
+        });
       } finally {
         over.abort();
         await inTouch;

@@ -3,6 +3,7 @@ import { Registry } from 'prom-client';
 import type { Log } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { shared } from '../telemetry/shared.ts';
+import type { Readiness } from './readiness.ts';
 import { ListenError, type Listening, listen } from './server.ts';
 
 /** Where Prometheus looks for OpenTelemetry's exporters by convention. */
@@ -21,11 +22,17 @@ export interface MetricsAddress {
 }
 
 /**
- * Serves all of `sources` at `/metrics` in Prometheus' text format, and `/livez`, until it is closed. A scrape that fails
- * is answered with 500. Readers that fail or take too long are told in the log: the others' metrics are served. Throws
- * `ListenError` where the configured port is taken.
+ * Serves what is for operations alone until it is closed: all of `sources` at `/metrics` in Prometheus' text format,
+ * `/livez`, and `/readyz` with everything that is missing, once `ready` tells of it: a process that serves nothing has
+ * none. A scrape that fails is answered with 500. Readers that fail or take too long are told in the log: the others'
+ * metrics are served. Throws `ListenError` where the configured port is taken.
  */
-export async function serveMetrics(sources: readonly Scraped[], address: MetricsAddress, log: Log): Promise<Listening> {
+export async function serveMetrics(
+  sources: readonly Scraped[],
+  address: MetricsAddress,
+  log: Log,
+  ready: () => Promise<Readiness> | undefined = () => undefined,
+): Promise<Listening> {
   const scrape = shared(async () => {
     await within(LONGEST_READ_MS, Promise.all(sources.map((source) => source.collect()))).catch((err: unknown) => {
       log.warn({ err }, 'some metrics could not be read');
@@ -35,7 +42,12 @@ export async function serveMetrics(sources: readonly Scraped[], address: Metrics
   const answer = async ({ method, url }: IncomingMessage, response: ServerResponse): Promise<void> => {
     const path = method === 'GET' ? url?.split('?', 1)[0] : undefined;
     if (path === '/livez') return say(response, 200, 'alive\n');
-    if (path !== '/metrics') return say(response, 404, 'there is /metrics, and /livez\n');
+    const readiness = path === '/readyz' ? await ready() : undefined;
+    if (readiness !== undefined) {
+      const isReady = readiness.status === 'ready' || readiness.status === 'degraded';
+      return say(response, isReady ? 200 : 503, JSON.stringify(readiness), 'application/json');
+    }
+    if (path !== '/metrics') return say(response, 404, 'there is /metrics, /livez and, where the API is, /readyz\n');
     try {
       say(response, 200, await scrape(), Registry.PROMETHEUS_CONTENT_TYPE);
     } catch (err) {

@@ -7,7 +7,7 @@ import { migrate } from '../adapters/postgres/migrate.ts';
 import { grantApplication } from '../adapters/postgres/roles.ts';
 import { ensureSearchAttributes } from '../adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../adapters/temporal/upkeep-schedule.ts';
-import { type App, UPKEEP_SCHEDULE_EVERY_MS } from '../app.ts';
+import { UPKEEP_SCHEDULE_EVERY_MS } from '../app.ts';
 import { type Config, readConfig, requirePeers } from '../config.ts';
 import { ensureApplicationLogin } from '../embedded/application-login.ts';
 import { ensureDevKey } from '../embedded/dev-key.ts';
@@ -17,7 +17,7 @@ import { submitSamples } from '../samples.ts';
 import { startApi } from '../run-api.ts';
 import { startWorker } from '../run-worker.ts';
 import { createLogger } from '../telemetry/log.ts';
-import { sdkMetricsOf, withApp } from '../with-app.ts';
+import { type RunningApp, sdkMetricsOf, withApp } from '../with-app.ts';
 import { installRuntime } from '../workers/worker.ts';
 import { type CommandIo, type Run, UsageError } from './command.ts';
 
@@ -83,7 +83,7 @@ export const run: Run = async (args, io) => {
 
 /** Runs API and worker until the signal fires, and both have drained. */
 async function serve(
-  app: App & { readonly metricsUrl: string },
+  app: RunningApp,
   parts: Parts,
   { samples, logFile, key }: { samples: boolean; logFile: string; key: string },
   io: CommandIo,

@@ -23,8 +23,7 @@ const idsOf = (sent: readonly Sent[]): string[] => sent.map(({ reply }) => (repl
 const answered = (sent: readonly Sent[], status: number): Sent[] => sent.filter(({ reply }) => reply.status === status);
 
 const readiness = async (): Promise<{ readonly status: string; readonly overloaded: boolean }> => {
-  const { json } = await stack().request('GET', '/readyz');
-  const { status, checks } = json as { status: string; checks: { name: string; ready: boolean }[] };
+  const { status, checks } = await stack().readiness();
   return { status, overloaded: checks.some(({ name, ready }) => name === 'overload' && !ready) };
 };
 

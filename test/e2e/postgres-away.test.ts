@@ -41,9 +41,9 @@ test('with PostgreSQL away, orders are refused with the advice to come back, and
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
   expect(refused.json).toMatchObject({ code: 'store_unavailable' });
   expect((await stack().request('GET', '/livez')).status).toBe(200);
-  const ready = await stack().request('GET', '/readyz');
-  expect(ready.json).toMatchObject({
-    code: 'not_ready',
+  expect((await stack().request('GET', '/readyz')).json).toMatchObject({ code: 'not_ready' });
+  expect(await stack().readiness()).toMatchObject({
+    status: 'not_ready',
     checks: [
       { name: 'postgres', ready: false },
       { name: 'temporal', ready: true },

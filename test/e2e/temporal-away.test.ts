@@ -42,8 +42,8 @@ test('with Temporal away, orders, callbacks and cancellations are taken, and all
   await parts?.stop();
   // Degraded, not unready: what it is asked for it can do.
   await waitFor('the API misses Temporal', async () => {
-    const { status, text } = await stack().request('GET', '/readyz');
-    return status === 200 && /"status":"degraded".*"name":"temporal","ready":false/.test(text);
+    const { status, checks } = await stack().readiness();
+    return status === 'degraded' && checks.some(({ name, ready }) => name === 'temporal' && !ready);
   });
 
   // The carrier takes the first ten; the customers of the others change their minds.

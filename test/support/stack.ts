@@ -3,6 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { Pool, type QueryResultRow } from 'pg';
 import { afterAll, afterEach, beforeAll, inject } from 'vitest';
+import type { Readiness } from '../../src/api/readiness.ts';
 import { ensureSearchAttributes } from '../../src/adapters/temporal/search-attributes.ts';
 import { ensureUpkeepSchedule } from '../../src/adapters/temporal/upkeep-schedule.ts';
 import { UPKEEP_SCHEDULE_EVERY_MS } from '../../src/app.ts';
@@ -116,6 +117,13 @@ export class Stack {
     const text = await response.text();
     const isJson = response.headers.get('content-type')?.includes('json') === true;
     return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
+  }
+
+  /** What the API tells operations of its readiness, beside its metrics. */
+  async readiness(): Promise<Readiness> {
+    const served = this.api.log.findLast(({ msg }) => msg === 'metrics are served')?.['url'];
+    const answer = await fetch(String(served).replace('/metrics', '/readyz'), { signal: AbortSignal.timeout(10_000) });
+    return (await answer.json()) as Readiness;
   }
 
   /** Puts an article into the catalogue and the stock. */

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { Gauge, Registry } from 'prom-client';
 import { afterEach, describe, expect, test } from 'vitest';
 import { type MetricsAddress, serveMetrics } from '../../src/api/metrics-server.ts';
+import type { Readiness } from '../../src/api/readiness.ts';
 import { ListenError } from '../../src/api/server.ts';
 import type { Log } from '../../src/telemetry/log.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
@@ -19,9 +20,10 @@ const log: Log = { info: note, warn: note, error: note };
 async function serve(
   sources: Parameters<typeof serveMetrics>[0],
   address: MetricsAddress = { host: '127.0.0.1', port: 0 },
+  ready?: Parameters<typeof serveMetrics>[3],
 ): Promise<string> {
   lines.length = 0;
-  const server = await serveMetrics(sources, address, log);
+  const server = await serveMetrics(sources, address, log, ready);
   closing.push(() => server.close());
   return server.url;
 }
@@ -165,4 +167,15 @@ test('there is a sign of life, and nothing else', async () => {
   ]) {
     expect((await get(`${url}${path}`, method)).status).toBe(404);
   }
+});
+
+test('readiness is told with all that is missing, once there is something that serves', async () => {
+  let readiness: Readiness | undefined;
+  const url = await serve([createMetrics(['process'])], undefined, () => readiness && Promise.resolve(readiness));
+  expect((await get(`${url}/readyz`)).status).toBe(404);
+  readiness = { status: 'degraded', checks: [{ name: 'temporal', ready: false, detail: 'away' }] };
+  const told = await get(`${url}/readyz`);
+  expect([told.status, JSON.parse(told.text)]).toEqual([200, readiness]);
+  readiness = { status: 'not_ready', checks: [{ name: 'postgres', ready: false }] };
+  expect((await get(`${url}/readyz`)).status).toBe(503);
 });
