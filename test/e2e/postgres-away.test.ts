@@ -44,10 +44,10 @@ test('with PostgreSQL away, orders are refused with the advice to come back, and
   expect((await stack().request('GET', '/readyz')).json).toMatchObject({ code: 'not_ready' });
   expect(await stack().readiness()).toMatchObject({
     status: 'not_ready',
-    checks: [
-      { name: 'postgres', ready: false },
-      { name: 'temporal', ready: true },
-    ],
+    checks: expect.arrayContaining([
+      expect.objectContaining({ name: 'postgres', ready: false }),
+      expect.objectContaining({ name: 'temporal', ready: true }),
+    ]) as unknown,
   });
 
   await start();
