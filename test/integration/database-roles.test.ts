@@ -7,7 +7,7 @@ import { connect } from '../../src/adapters/postgres/database.ts';
 import { postgresFacts } from '../../src/adapters/postgres/facts.ts';
 import { grantApplication } from '../../src/adapters/postgres/roles.ts';
 import { ensureApplicationLogin } from '../../src/embedded/application-login.ts';
-import { testDatabase } from '../support/postgres.ts';
+import { testDatabase, withClient } from '../support/postgres.ts';
 import { postgresStores } from '../support/postgres-stores.ts';
 import { storeConformance } from '../support/store-conformance.ts';
 import { times } from '../support/store-conformance/shop.ts';
@@ -16,16 +16,6 @@ async function guarded() {
   const { url, drop } = await testDatabase();
   expect(await grantApplication(url)).toEqual([]);
   return { ownerUrl: url, url: await ensureApplicationLogin(url), drop };
-}
-
-async function withClient<T>(url: string, work: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: url });
-  await client.connect();
-  try {
-    return await work(client);
-  } finally {
-    await client.end();
-  }
 }
 
 storeConformance("PostgreSQL, as the application's role", async () => {

@@ -6,7 +6,7 @@ import { type Lane, PublishFailure, laneOn } from './lane.ts';
 import { headersOf, idempotencyKeyOf, messageIdOf, publishCopy, roundOf, traceparentOf } from './order-message.ts';
 import { DEAD_EXCHANGE, SUBMIT_QUEUE, declareTopology, retryQueue } from './order-topology.ts';
 import { YOUNG_MS } from './reconnection.ts';
-import { unless } from './unless.ts';
+import { unless } from '../../domain/unless.ts';
 
 export interface OrderQueueOptions extends BrokerOptions {
   /** The waits after the first, second … failure; the last for all further ones. */

@@ -3,7 +3,7 @@ import type { AttemptResult } from '../../domain/delivery.ts';
 import type { EventSender, OutgoingEvent } from '../../domain/delivery-ports.ts';
 import { type Broker, BrokerUnavailable } from './broker.ts';
 import { type Lane, PublishFailure, openLane } from './lane.ts';
-import { unless } from './unless.ts';
+import { unless } from '../../domain/unless.ts';
 
 export interface PublisherOptions {
   /** One attempt takes no longer, in milliseconds. */

@@ -1,4 +1,5 @@
 import { createTransport } from 'nodemailer';
+import { unless } from '../../domain/unless.ts';
 import type { AttemptResult } from '../../domain/delivery.ts';
 import type { EventSender, OutgoingEvent, Recipients } from '../../domain/delivery-ports.ts';
 import { type EventEnvelope, eventSource } from '../../domain/events.ts';
@@ -116,20 +117,4 @@ async function recipientOf(recipients: Recipients, orderId: string): Promise<str
 /** Of `Shop <shop@example.com>` too. */
 function domainOf(sender: string): string {
   return /@([\w.-]+)>?\s*$/.exec(sender)?.[1] ?? 'localhost';
-}
-
-/** `work`, unless `signal` fires before; then rejects with its reason. */
-async function unless<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason as Error);
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-    // Whichever comes second was not waited for.
-    promise.catch(() => undefined);
-    work.catch(() => undefined);
-  }
 }
