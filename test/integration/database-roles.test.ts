@@ -1,5 +1,4 @@
 /** What the application's own role may do in the database: all that orders need, and nothing to the audit log. */
-import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresApiKeys } from '../../src/adapters/postgres/api-keys.ts';
 import { postgresAuditLog } from '../../src/adapters/postgres/audit-log.ts';
