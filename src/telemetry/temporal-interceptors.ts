@@ -1,6 +1,12 @@
 import type { Context } from '@temporalio/activity';
 import type { WorkflowClientInterceptor } from '@temporalio/client';
-import { CancelledFailure, type Headers, defaultPayloadConverter } from '@temporalio/common';
+import {
+  ApplicationFailure,
+  ApplicationFailureCategory,
+  CancelledFailure,
+  type Headers,
+  defaultPayloadConverter,
+} from '@temporalio/common';
 import type { ActivityInboundCallsInterceptor, ActivityInterceptors } from '@temporalio/worker';
 import type { Considered } from '../workflows/considered.ts';
 import type { Log } from './log.ts';
@@ -92,9 +98,10 @@ export function activityInterceptors(
             span.note({ 'evenkeel.outcome': outcomeOf(result) });
             return result;
           } catch (error) {
-            if (!(error instanceof CancelledFailure)) {
-              log.warn({ err: error, activityType, attempt, isLocal, workflowId }, 'activity attempt failed');
-            }
+            const about = { activityType, attempt, isLocal, workflowId };
+            if (isBenign(error)) log.info({ code: error.type, ...about }, 'activity attempt was not made for now');
+            else if (!(error instanceof CancelledFailure))
+              log.warn({ err: error, ...about }, 'activity attempt failed');
             throw error;
           }
         });
@@ -132,4 +139,9 @@ function aboutInput(input: unknown): SpanAttributes {
     'evenkeel.consumer.id': id('consumerId'),
     'evenkeel.redrive.id': id('redriveId'),
   };
+}
+
+/** A guard's refusal: expected, and said by the guard itself when it begins. */
+function isBenign(error: unknown): error is ApplicationFailure {
+  return error instanceof ApplicationFailure && error.category === ApplicationFailureCategory.BENIGN;
 }
