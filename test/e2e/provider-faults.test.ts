@@ -156,6 +156,10 @@ describe('with one provider of each kind', () => {
 
   test('a gateway that fails for a while is hardly asked meanwhile, and all orders complete once it is back', async () => {
     const { payments: gate } = await gates();
+    // What succeeded before counts as well: forced and let go, a breaker begins afresh.
+    await forceBreaker(stack(), 'payment', { state: 'open', reason: 'to begin afresh' });
+    await whenAllBreakers(stack(), 'payment', 'forced-open');
+    await forceBreaker(stack(), 'payment', { state: 'auto', reason: 'to begin afresh' });
     await whenAllBreakers(stack(), 'payment', 'closed');
     const askedBefore = gate.asked.length;
     const [openings, probings] = await pooled(['open', 'half-open'] as const, 1, (state) =>
