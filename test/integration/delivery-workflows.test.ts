@@ -3,6 +3,7 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { temporalDeliveryWorkflows } from '../../src/adapters/temporal/delivery-workflows.ts';
+import { lazyConnection } from '../../src/adapters/temporal/lazy-connection.ts';
 import type { DeliveryWorkflows } from '../../src/domain/delivery-ports.ts';
 import { freePort } from '../../src/embedded/ports.ts';
 import { workflowSinks } from '../../src/telemetry/temporal-metrics.ts';
@@ -101,8 +102,8 @@ describe.each([
 });
 
 test('a Temporal that is away is a workflow that is unavailable, for whoever tries again later', async () => {
-  const nobody = Connection.lazy({ address: `127.0.0.1:${await freePort()}` });
-  const away = temporalDeliveryWorkflows(new Client({ connection: nobody }), { ...options, deadlineMs: 500 });
+  const nobody = lazyConnection({ address: `127.0.0.1:${await freePort()}` });
+  const away = temporalDeliveryWorkflows(new Client({ connection: nobody.connection }), { ...options, deadlineMs: 500 });
   const calls = [
     () => away.startTrouble('c', 1),
     () => away.tellTrouble('c'),

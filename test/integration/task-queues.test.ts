@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Client, Connection } from '@temporalio/client';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { lazyConnection } from '../../src/adapters/temporal/lazy-connection.ts';
 import { temporalTaskQueues } from '../../src/adapters/temporal/task-queues.ts';
 import type { TaskKind, TaskQueueFacts, TaskQueues } from '../../src/domain/fact-ports.ts';
 import { freePort } from '../../src/embedded/ports.ts';
@@ -90,8 +91,8 @@ test('with no worker the backlog is there and grows older, and with one it goes'
 });
 
 test('a Temporal that cannot be asked is told as such, in time', async () => {
-  const away = Connection.lazy({ address: `127.0.0.1:${await freePort()}` });
-  const facts = temporalTaskQueues(new Client({ connection: away }), { deadlineMs: 500 });
+  const away = lazyConnection({ address: `127.0.0.1:${await freePort()}` });
+  const facts = temporalTaskQueues(new Client({ connection: away.connection }), { deadlineMs: 500 });
   await expect(facts.describe()).rejects.toMatchObject({ code: 'workflow_unavailable' });
   await away.close();
 });
