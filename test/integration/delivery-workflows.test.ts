@@ -103,7 +103,10 @@ describe.each([
 
 test('a Temporal that is away is a workflow that is unavailable, for whoever tries again later', async () => {
   const nobody = lazyConnection({ address: `127.0.0.1:${await freePort()}` });
-  const away = temporalDeliveryWorkflows(new Client({ connection: nobody.connection }), { ...options, deadlineMs: 500 });
+  const away = temporalDeliveryWorkflows(new Client({ connection: nobody.connection }), {
+    ...options,
+    deadlineMs: 500,
+  });
   const calls = [
     () => away.startTrouble('c', 1),
     () => away.tellTrouble('c'),
