@@ -1,6 +1,6 @@
 import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { type IncomingHttpHeaders, createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -110,6 +110,9 @@ describe("the carrier's callbacks", () => {
     await expect
       .poll(() => new Set(callbacks.map(({ body }) => body['shipmentId'])), soon)
       .toEqual(new Set([dispatched.shipmentId, booked.shipmentId]));
+    // Heard of by who was told is not yet written down by who told it.
+    const accepted = async () => (await readFile(join(dataDir, 'ledger.ndjson'), 'utf8')).match(/"acknowledged"/g);
+    await expect.poll(accepted, soon).toHaveLength(new Set(callbacks.map(({ body }) => body['messageId'])).size);
     await after.stop();
 
     // What was accepted is not sent a third time.
