@@ -3,6 +3,7 @@ import { type Dispatcher, Pool } from 'undici';
 import { z } from 'zod';
 import { DomainFailure } from '../../domain/failures.ts';
 import type { Attempt } from '../../domain/step-ports.ts';
+import { unless } from '../../domain/unless.ts';
 import { retryAfterMs } from './retry-after.ts';
 
 const LARGEST_ANSWER_BYTES = 64 * 1024;
@@ -107,7 +108,9 @@ export class ProviderClient {
     const exchange = this.#exchange(call, signal, leftMs);
     this.#underWay.add(exchange);
     try {
-      return await unlessAborted(exchange, signal);
+      // undici heeds the signal only once there is a connection, for which a host that does not answer keeps it waiting
+      // for ten seconds. What was given up before is not sent when there is one after all.
+      return await unless(signal, exchange);
     } catch (error) {
       throw this.#broken(`${method} ${path}`, error, signal);
     } finally {
@@ -170,21 +173,6 @@ export class ProviderClient {
       `${this.#name}: ${method} ${path} was answered ${answer.status} with what its contract does not know, ` +
         `at ${places} (${sizeOf(answer)})`,
     );
-  }
-}
-
-/**
- * Rejects as soon as `signal` fires: undici heeds it only once there is a connection, for which a host that does not
- * answer keeps it waiting for ten seconds. What was given up before is not sent when there is one after all.
- */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const giveUp = (): void => reject(signal.reason);
-  signal.addEventListener('abort', giveUp);
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener('abort', giveUp);
   }
 }
 
