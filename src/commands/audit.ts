@@ -1,9 +1,8 @@
-import { connect } from '../adapters/postgres/database.ts';
-import { ConfigError, readConfig } from '../config.ts';
 import { compareEvents } from './audit/events.ts';
 import { compareLedgers } from './audit/ledgers.ts';
 import { log } from './audit/log.ts';
 import { type Run, UsageError } from './command.ts';
+import { withDatabase } from './database.ts';
 import { onlyWord, parseWords } from './words.ts';
 
 const HELP = `usage: evenkeel audit events [--receipts URL|FILE --consumer ID] [--json]
@@ -51,18 +50,11 @@ export const run: Run = async (args, io) => {
   if (subject === 'ledgers' && (receipts !== undefined || consumer !== undefined)) {
     throw new UsageError('--receipts and --consumer are of events only');
   }
-  const { DATABASE_URL: databaseUrl } = readConfig(io.env);
-  if (databaseUrl === undefined) {
-    throw new ConfigError("set DATABASE_URL to the database to audit; 'evenkeel start' prints that of its own.");
-  }
-  const db = connect(databaseUrl, { pool: 1 });
-  try {
+  return withDatabase(io, 'to audit', async (db) => {
     const found =
       subject === 'ledgers'
         ? await compareLedgers(db, { json }, io)
         : await compareEvents(db, { consumer, json, receipts }, io);
     return found === 0 ? 0 : 1;
-  } finally {
-    await db.destroy();
-  }
+  });
 };
