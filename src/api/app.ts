@@ -84,7 +84,7 @@ export function createApi(deps: ApiDeps): Express {
       traceId: parseTraceparent(scope.traceparent)?.traceId ?? null,
     };
     scope.identity = await withTraceparent(scope.traceparent, () => requireAccess(deps, route, caller));
-    scope.entry = entryOf(route, caller, scope.identity);
+    if (route.audited === true) scope.entry = entryOf(route, caller, scope.identity);
   };
 
   for (const [path, routes] of Map.groupBy(apiRoutes(deps), (route) => route.path)) {

@@ -12,7 +12,7 @@ const newest = keyset('newest', [
 
 export function postgresAuditLog(db: Database): AuditLog {
   return {
-    write: (entry) => db.transaction((trx) => insertAudit(trx, entry)),
+    write: (entry) => db.read((queries) => insertAudit(queries, entry)),
     list: async (filter) => {
       const rows = await db.read((queries) => read(queries, filter));
       return newest.page(rows, filter.limit, (row) => [row.at, row.id], viewOf);
@@ -20,11 +20,11 @@ export function postgresAuditLog(db: Database): AuditLog {
   };
 }
 
-/** Within the transaction of what is done, for what is done in one. */
-export async function insertAudit(trx: Queries, { traceId, roles, ...entry }: AuditEntry): Promise<string> {
+/** One statement: by itself it is committed at once, and in the transaction of what is done it is so with that. */
+export async function insertAudit(queries: Queries, { traceId, roles, ...entry }: AuditEntry): Promise<string> {
   const id = randomUUID();
   const values = { id, ...entry, roles: [...roles], trace_id: traceId };
-  await trx.insertInto('audit_log').values(values).execute();
+  await queries.insertInto('audit_log').values(values).execute();
   return id;
 }
 
